@@ -1,0 +1,166 @@
+/* minigrad_kernels.h - the whole public interface.
+ *
+ * C99, no allocation, no global state, no threads. Arrays are channels last: images (image, row, column, channel),
+ * convolution weights of the float kernels (row, column, in, out). A function that can fail returns a status and
+ * writes nothing unless the status is MGK_OK. Work is split by the caller: every kernel takes a range of images or of
+ * chunks, and ranges computed by different threads, in any order, give the same bits.
+ */
+#ifndef MINIGRAD_KERNELS_H
+#define MINIGRAD_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define MGK_API __attribute__((visibility("default")))
+#else
+#define MGK_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- status and build */
+
+typedef enum mgk_status {
+    MGK_OK = 0,
+    MGK_NULL_POINTER = 1,
+    MGK_BAD_SHAPE = 2,      /* a zero size, an output without pixels, or a size that overflows size_t */
+    MGK_BAD_BITS = 3,       /* a bit width this function does not take */
+    MGK_BAD_RANGE = 4,      /* begin > end, or end beyond the last image or chunk */
+    MGK_BUFFER_TOO_SMALL = 5,
+    MGK_BAD_PATH = 6,       /* a path this build or this processor does not have */
+    MGK_BAD_CODE = 7,       /* a code, a direction or a threshold outside its range */
+    MGK_OVERFLOW = 8        /* the shape allows an accumulator beyond int32 */
+} mgk_status;
+
+typedef enum mgk_path {
+    MGK_SCALAR = 0,         /* always there, and the reference of all others */
+    MGK_NEON = 1,           /* AArch64 */
+    MGK_AVX2 = 2,           /* x86-64 with AVX2 and FMA (float kernels) */
+    MGK_AVX512 = 3          /* x86-64 with AVX-512F (float kernels) */
+} mgk_path;
+
+/* A name such as "MGK_OK"; "unknown" for a value that is no status. */
+MGK_API const char *mgk_status_name(mgk_status status);
+
+/* SHA-256 of this header, in hex: a caller that read another header must not call anything else. */
+MGK_API const char *mgk_header_digest(void);
+
+/* 1 where the build has the path and the processor runs it, else 0. Integer kernels have SCALAR and NEON. */
+MGK_API int mgk_has_path(mgk_path path);
+
+/* ---------------------------------------------------------------- convolution: the shape */
+
+typedef struct mgk_conv2d {
+    size_t images, height, width, in_channels;
+    size_t kernel_height, kernel_width, out_channels;
+    size_t stride_y, stride_x;
+    size_t pad_top, pad_bottom, pad_left, pad_right;
+    size_t dilation_y, dilation_x;
+} mgk_conv2d;
+
+/* Height and width of the output. */
+MGK_API mgk_status mgk_conv2d_output(const mgk_conv2d *conv, size_t *height, size_t *width);
+
+/* ---------------------------------------------------------------- convolution: float32 and float64
+ *
+ * Order of the terms of every output element (the accumulator starts at +0):
+ *   forward, gradient of the input: channels that are summed over in blocks of 64; within a block tap by tap; within a
+ *   tap channel by channel. Padding counts as terms that are zero. The taps of the gradient of the input run from the
+ *   last to the first, and only those that meet the stride are terms.
+ *   gradient of the weights: MGK_CHUNKS chunks of output rows (images times rows, chunk k from k R / MGK_CHUNKS on),
+ *   within a chunk pixel by pixel; the chunks' sums are joined pairwise: ((0+1)+(2+3))+((4+5)+(6+7)).
+ * float32: acc = fma(a, b, acc). float64: acc = acc + a * b, two roundings.
+ */
+enum { MGK_CHUNKS = 8 };
+
+/* Bytes of workspace a call of one of the six kernels below needs; 0 for a bad shape. */
+MGK_API size_t mgk_conv2d_float_workspace(const mgk_conv2d *conv, size_t element_size);
+
+MGK_API mgk_status mgk_conv2d_f32_forward(mgk_path path, const mgk_conv2d *conv, const float *x, const float *w,
+                                          float *y, size_t image_begin, size_t image_end, void *workspace,
+                                          size_t workspace_size);
+MGK_API mgk_status mgk_conv2d_f64_forward(mgk_path path, const mgk_conv2d *conv, const double *x, const double *w,
+                                          double *y, size_t image_begin, size_t image_end, void *workspace,
+                                          size_t workspace_size);
+
+MGK_API mgk_status mgk_conv2d_f32_grad_input(mgk_path path, const mgk_conv2d *conv, const float *dy, const float *w,
+                                             float *dx, size_t image_begin, size_t image_end, void *workspace,
+                                             size_t workspace_size);
+MGK_API mgk_status mgk_conv2d_f64_grad_input(mgk_path path, const mgk_conv2d *conv, const double *dy, const double *w,
+                                             double *dx, size_t image_begin, size_t image_end, void *workspace,
+                                             size_t workspace_size);
+
+/* sums: MGK_CHUNKS arrays of the weights' shape, one a chunk; join adds them up. */
+MGK_API mgk_status mgk_conv2d_f32_grad_weight(mgk_path path, const mgk_conv2d *conv, const float *x, const float *dy,
+                                              float *sums, size_t chunk_begin, size_t chunk_end, void *workspace,
+                                              size_t workspace_size);
+MGK_API mgk_status mgk_conv2d_f64_grad_weight(mgk_path path, const mgk_conv2d *conv, const double *x,
+                                              const double *dy, double *sums, size_t chunk_begin, size_t chunk_end,
+                                              void *workspace, size_t workspace_size);
+MGK_API mgk_status mgk_conv2d_f32_join(const mgk_conv2d *conv, const float *sums, float *dw);
+MGK_API mgk_status mgk_conv2d_f64_join(const mgk_conv2d *conv, const double *sums, double *dw);
+
+/* ---------------------------------------------------------------- packed codes
+ *
+ * Layout 1. Rows of codes of b bits (1, 2, 3, 4, 8), a row for each output channel, its elements in the order
+ * (kernel row, kernel column, input channel). A row is a little-endian bit string: element e has bits
+ * [e b, e b + b), bit n of the string is bit n % 8 of byte n / 8; rows start on whole bytes, unused bits are 0.
+ */
+enum { MGK_PACKED_LAYOUT = 1 };
+
+/* Bytes of the packed array; 0 for bad bits, zero sizes or an overflow. */
+MGK_API size_t mgk_packed_size(size_t rows, size_t row_length, unsigned bits);
+MGK_API mgk_status mgk_pack(const uint8_t *codes, size_t rows, size_t row_length, unsigned bits, uint8_t *packed,
+                            size_t packed_size);
+MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t rows, size_t row_length,
+                              unsigned bits, uint8_t *codes);
+
+/* ---------------------------------------------------------------- integer operations
+ *
+ * A weight of code j and b bits is the odd integer 2 j - (2^b - 1). Activations are unsigned codes, one a byte.
+ * Accumulators are int32 and proven not to overflow from the shape, or MGK_OVERFLOW. Codes are looked at before
+ * anything is computed: one outside its width is MGK_BAD_CODE.
+ */
+
+/* Weights in the layout a path reads, made once from packed ones. NEON takes weights of 2 bits. The buffer may be moved;
+ * it remembers path, width and shape, and a call with others is MGK_BAD_SHAPE. */
+MGK_API size_t mgk_qconv2d_prepared_size(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits);
+MGK_API mgk_status mgk_qconv2d_prepare(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits,
+                                       const uint8_t *packed, size_t packed_size, void *prepared,
+                                       size_t prepared_size);
+
+/* Bytes of workspace of a call of mgk_qconv2d; 0 for a bad shape. */
+MGK_API size_t mgk_qconv2d_workspace(mgk_path path, const mgk_conv2d *conv);
+
+/* accumulators[image, row, column, out] = sum of weight * (code - zero[in]); outside of the image the difference is 0.
+ * activation_bits: 1 to 8, every code is below 2^activation_bits. zero: one code an input channel, or NULL for zeros.
+ * NEON takes activations of 1 and 2 bits and zero = NULL. */
+MGK_API mgk_status mgk_qconv2d(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits, const void *prepared,
+                               size_t prepared_size, unsigned activation_bits, const uint8_t *codes,
+                               const uint8_t *zero, int32_t *accumulators, size_t image_begin, size_t image_end,
+                               void *workspace, size_t workspace_size);
+
+/* codes[p, c] = how many k have direction[c] * accumulators[p, c] >= thresholds[c, k], k < 2^bits - 1.
+ * direction is +1 or -1; thresholds of a channel ascend (equals are allowed), or MGK_BAD_CODE. bits: 1 to 8. */
+MGK_API mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pixels, size_t channels,
+                                  unsigned bits, const int32_t *thresholds, const int8_t *direction, uint8_t *codes);
+
+/* sums[image, c] = sum of the codes of all pixels. */
+MGK_API mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixels, size_t channels, int32_t *sums);
+
+/* logits[image, o] = bias[o] + sum of weight[o, i] * x[image, i], weights unpacked codes (out, in), 0 <= x <= x_max. */
+MGK_API mgk_status mgk_qlinear(const int32_t *x, int32_t x_max, size_t images, size_t in_features, size_t out_features,
+                               unsigned weight_bits, const uint8_t *weight_codes, const int32_t *bias,
+                               int32_t *logits);
+
+/* classes[image] = index of the largest logit, the first of equals. */
+MGK_API mgk_status mgk_argmax(const int32_t *logits, size_t images, size_t count, int32_t *classes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

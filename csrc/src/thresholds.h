@@ -1,0 +1,17 @@
+/* Codes of a range of channels: what the paths of mgk_thresholds share. Arguments are checked by the caller. */
+#ifndef MGK_THRESHOLDS_H
+#define MGK_THRESHOLDS_H
+
+#include "minigrad_kernels.h"
+
+void mgk_thresholds_scalar(const int32_t *accumulators, size_t pixels, size_t channels, size_t channel_begin,
+                           size_t channel_end, size_t levels, const int32_t *thresholds, const int8_t *direction,
+                           uint8_t *codes);
+
+#if defined(__aarch64__)
+/* All channels, by NEON where it pays. */
+void mgk_thresholds_neon(const int32_t *accumulators, size_t pixels, size_t channels, size_t levels,
+                         const int32_t *thresholds, const int8_t *direction, uint8_t *codes);
+#endif
+
+#endif

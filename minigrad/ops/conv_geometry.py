@@ -1,0 +1,84 @@
+"""Shape of a convolution: sizes, strides, padding, dilation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minigrad.errors import InputError
+
+__all__ = ["Geometry", "pair", "quadruple"]
+
+
+def pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
+    """(vertical, horizontal) from one number or two, each at least 1."""
+    two = (value, value) if isinstance(value, int) else tuple(value)
+    if len(two) != 2 or any(not isinstance(n, int) or n < 1 for n in two):
+        raise InputError(f"{name}: expected one or two integers of at least 1, got {value!r}")
+    return two[0], two[1]
+
+
+def quadruple(value: int | tuple[int, ...], name: str = "padding") -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) from one number, (vertical, horizontal), or all four, each at least 0."""
+    four = (value,) * 4 if isinstance(value, int) else tuple(value)
+    if len(four) == 2:
+        four = (four[0], four[0], four[1], four[1])
+    if len(four) != 4 or any(not isinstance(n, int) or n < 0 for n in four):
+        raise InputError(f"{name}: expected one, two or four integers of at least 0, got {value!r}")
+    return four[0], four[1], four[2], four[3]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution of images (n, h, w, in) with weights (kh, kw, in, out)."""
+
+    images: int
+    height: int
+    width: int
+    in_channels: int
+    kernel: tuple[int, int]
+    out_channels: int
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        x: tuple[int, ...],
+        w: tuple[int, ...],
+        stride: int | tuple[int, int],
+        padding: int | tuple[int, ...],
+        dilation: int | tuple[int, int],
+    ) -> Geometry:
+        """From the shapes of the images and the weights; InputError where they do not fit."""
+        if len(x) != 4 or len(w) != 4:
+            raise InputError(f"conv2d: expected images (n, h, w, in) and weights (kh, kw, in, out), got {x} and {w}")
+        if x[3] != w[2]:
+            raise InputError(f"conv2d: the images have {x[3]} channels, the weights {w[2]}")
+        geometry = cls(*x, (w[0], w[1]), w[3], pair(stride, "stride"), quadruple(padding), pair(dilation, "dilation"))
+        if min(*x, *w) < 1 or min(geometry.output) < 1:
+            raise InputError(f"conv2d: images {x} and weights {w} give no output pixel (padding {padding})")
+        return geometry
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        top, bottom, left, right = self.padding
+        reach_y = (self.kernel[0] - 1) * self.dilation[0]
+        reach_x = (self.kernel[1] - 1) * self.dilation[1]
+        return (
+            (self.height + top + bottom - reach_y - 1) // self.stride[0] + 1,
+            (self.width + left + right - reach_x - 1) // self.stride[1] + 1,
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        return self.images, self.height, self.width, self.in_channels
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        return *self.kernel, self.in_channels, self.out_channels
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        return self.images, *self.output, self.out_channels

@@ -1,0 +1,1 @@
+"""Gradients held against the truth: exact numbers and enclosures, power series, and central differences."""
