@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "sum_to_shape", "tree_sum"]
+__all__ = ["BLOCK", "LANES", "join_blocks", "sum_to_shape", "tree_sum"]
 
 BLOCK = 4096
 LANES = 16
@@ -33,12 +33,16 @@ def tree_sum(a: np.ndarray) -> np.ndarray:
     while width > 1:
         width //= 2
         lanes = lanes[:, :width] + lanes[:, width:]
-    total = lanes[:, 0]
-    while total.shape[0] > 1:
-        pairs = total.shape[0] // 2
-        joined = total[0 : 2 * pairs : 2] + total[1 : 2 * pairs : 2]
-        total = np.concatenate([joined, total[2 * pairs :]])
-    return total[0]
+    return join_blocks(lanes[:, 0])
+
+
+def join_blocks(sums: np.ndarray) -> np.ndarray:
+    """The sums of blocks (b, ...) joined pairwise, neighbours first: (...)."""
+    while sums.shape[0] > 1:
+        pairs = sums.shape[0] // 2
+        joined = sums[0 : 2 * pairs : 2] + sums[1 : 2 * pairs : 2]
+        sums = np.concatenate([joined, sums[2 * pairs :]])
+    return sums[0]
 
 
 def sum_to_shape(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

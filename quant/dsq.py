@@ -26,65 +26,32 @@ run on exact and interval numbers, one element at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.elementary import clip, floor, log1p, select, tanh_sech2, within
+from minigrad.elementary import clip, exp, floor, log1p, select, tanh_sech2, within
 from minigrad.errors import InputError
+from minigrad.nn import Parameter
+from minigrad.primitive import Kink, Primitive, register
 from minigrad.reduction import sum_to_shape
+from minigrad.tensor import Tensor, apply
+from quant import dsq_kernels
+from quant.calibration import least_squares_range
+from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
+from quant.quantizer import Quantizer
 
-__all__ = [
-    "BITS",
-    "check_bits",
-    "check_parameters",
-    "codes",
-    "hard",
-    "hard_vjp",
-    "levels",
-    "soft",
-    "soft_partials",
-    "soft_vjp",
-]
+__all__ = ["BITS", "DSQ", "codes", "hard", "hard_vjp", "levels", "soft", "soft_partials", "soft_vjp"]
 
 #: Bit widths the method takes.
 BITS = range(1, 9)
 
 
-def check_bits(bits: Any) -> int:
-    """The number of steps N = 2^bits - 1; InputError unless bits is an integer from 1 to 8."""
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits not in BITS:
-        raise InputError(f"bits: {bits!r} is not an integer from {BITS[0]} to {BITS[-1]}")
-    return (1 << int(bits)) - 1
-
-
 def check_parameters(l: Any, u: Any, alpha: Any) -> None:
-    """InputError unless l < u and 0 < alpha < 1, both finite, everywhere."""
-    if not _all(l < u):
-        raise InputError(f"l, u: expected l < u, got l = {_show(l)} and u = {_show(u)}")
-    if not (_all(-np.inf < l) and _all(u < np.inf)):
-        raise InputError(f"l, u: expected finite numbers, got l = {_show(l)} and u = {_show(u)}")
-    if not (_all(alpha > 0) and _all(alpha < 1)):
-        raise InputError(f"alpha: expected 0 < alpha < 1, got {_show(alpha)}")
-
-
-def _all(condition: Any) -> bool:
-    return bool(np.all(condition))
-
-
-def _show(value: Any) -> str:
-    return str(value.item()) if isinstance(value, (np.ndarray, np.generic)) and value.size == 1 else str(value)
-
-
-def _arguments(x: Any, *parameters: Any) -> tuple[Any, ...]:
-    """Float arguments in the dtype of x; numbers of any other kind as they are."""
-    if isinstance(x, (float, int)):
-        x = np.float64(x)
-    if not isinstance(x, (np.ndarray, np.generic)):
-        return (x, *parameters)
-    if x.dtype not in (np.float32, np.float64):
-        raise InputError(f"x: expected float32 or float64, got {x.dtype}")
-    return (x, *(np.asarray(p, dtype=x.dtype)[()] for p in parameters))
+    """InputError unless l < u and 0 < alpha < 1, everywhere."""
+    check_range(l, u)
+    check_alpha(alpha)
 
 
 def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
@@ -107,7 +74,7 @@ def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
         If a parameter is outside its domain.
     """
     n = check_bits(bits)
-    x, l, u, alpha = _arguments(x, l, u, alpha)
+    x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
     step = (u - l) / n
     v = (x - l) / step
@@ -125,7 +92,7 @@ def soft_partials(x: Any, l: Any, u: Any, alpha: Any, bits: int, *, q: str = "so
     if q not in ("soft", "hard"):
         raise InputError(f"q: expected 'soft' or 'hard', got {q!r}")
     n = check_bits(bits)
-    x, l, u, alpha = _arguments(x, l, u, alpha)
+    x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
     step = (u - l) / n
     v = (x - l) / step
@@ -173,11 +140,9 @@ def codes(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
         If a parameter is outside its domain, or x holds NaN.
     """
     n = check_bits(bits)
-    x, l, u, alpha = _arguments(x, l, u, alpha)
+    x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
-    if np.isnan(x).any():
-        where = np.unravel_index(int(np.argmax(np.isnan(x))), np.shape(x))
-        raise InputError(f"x: NaN at index {tuple(int(n) for n in where)}; a code needs a number")
+    refuse_nan(x)
     v = (x - l) / ((u - l) / n)
     return np.asarray(clip(floor(v + x.dtype.type(0.5)), 0, n)).astype(np.uint8)
 
@@ -196,7 +161,7 @@ def levels(l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
 
 def hard(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
     """The hard quantizer: the level of the code of each element, in the dtype of x (Algorithm 1)."""
-    x, l, u, alpha = _arguments(x, l, u, alpha)
+    x, l, u, alpha = same_dtype(x, l, u, alpha)
     n = check_bits(bits)
     j = codes(x, l, u, alpha, bits)
     return np.where(j == n, u, l + j.astype(x.dtype) * ((u - l) / n))
@@ -207,3 +172,215 @@ def hard_vjp(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Gradients that training with a hard forward uses: those of ``soft`` with the code in the place of q."""
     return soft_vjp(gy, x, l, u, alpha, bits, q="hard")
+
+
+# ---------------------------------------------------------------- on the tape
+
+_Residuals = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
+
+
+def _soft_forward(
+    x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
+) -> tuple[np.ndarray, _Residuals]:
+    run = dsq_kernels.soft if dsq_kernels.applies(x, l, u, alpha) else soft
+    return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
+
+
+def _backward(gy: np.ndarray, residuals: _Residuals, q: str) -> tuple[np.ndarray, ...]:
+    x, l, u, alpha, bits = residuals
+    run = dsq_kernels.vjp if dsq_kernels.applies(x, l, u, alpha) else soft_vjp
+    return run(gy, x, l, u, alpha, bits, q=q)
+
+
+def _soft_backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool]) -> tuple[np.ndarray, ...]:
+    return _backward(gy, residuals, "soft")
+
+
+def _hard_forward(
+    x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
+) -> tuple[np.ndarray, _Residuals]:
+    run = dsq_kernels.hard if dsq_kernels.applies(x, l, u, alpha) else hard
+    return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
+
+
+def _hard_backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool]) -> tuple[np.ndarray, ...]:
+    return _backward(gy, residuals, "hard")
+
+
+def _jvp(q: str) -> Callable[..., np.ndarray]:
+    def jvp(
+        tangents: tuple[np.ndarray | None, ...],
+        x: np.ndarray,
+        l: np.ndarray,
+        u: np.ndarray,
+        alpha: np.ndarray,
+        bits: int,
+    ) -> np.ndarray:
+        partials = soft_partials(x, l, u, alpha, bits, q=q)
+        y = np.zeros_like(x)
+        for partial, tangent in zip(partials, tangents, strict=True):
+            if tangent is not None:
+                y = y + partial * tangent
+        return y
+
+    return jvp
+
+
+def frozen_code(
+    x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int
+) -> Callable[[np.ndarray, Any, Any, Any], np.ndarray]:
+    """The function whose true gradient at (x, l, u, alpha) is ``hard_vjp``.
+
+    The code is frozen, and what phi changes from its value here is passed straight through:
+    l + D (code + (phi - phi here)/2).
+    """
+    n = check_bits(bits)
+    code = codes(x, l, u, alpha, bits).astype(x.dtype)
+    below, above = x < l, x > u
+
+    def phi(x: np.ndarray, l: Any, u: Any, alpha: Any, i: np.ndarray) -> np.ndarray:
+        t, _ = tanh_sech2(log1p(2 * (1 - alpha) / alpha) * ((x - l) / ((u - l) / n) - i - 0.5))
+        return t / (1 - alpha)
+
+    interval = clip(floor((x - l) / ((u - l) / n)), 0, n - 1)
+    here = phi(x, l, u, alpha, interval)
+
+    def surrogate(x: np.ndarray, l: Any, u: Any, alpha: Any) -> np.ndarray:
+        inside = l + (u - l) / n * (code + (phi(x, l, u, alpha, interval) - here) * 0.5)
+        return np.where(below, l, np.where(above, u, inside))
+
+    return surrogate
+
+
+def _examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
+    bits = int(rng.integers(1, 5))
+    l, u = rng.uniform(-2, -0.2), rng.uniform(0.2, 2)
+    step = (u - l) / ((1 << bits) - 1)
+    # Away from the bounds, where the slope jumps, and from the interval edges, where the second derivative does.
+    position = rng.integers(-1, (1 << bits), 7) + rng.uniform(0.05, 0.95, 7)
+    x = l + step * position
+    return tuple(np.asarray(a, dtype) for a in (x, l, u, rng.uniform(0.05, 0.6))), {"bits": bits}
+
+
+_KINKS = (Kink("x = l and x = u", "the slope from inside"),)
+register(
+    Primitive(
+        "dsq_soft",
+        _soft_forward,
+        _soft_backward,
+        _jvp("soft"),
+        "l < u, 0 < alpha < 1",
+        _KINKS,
+        _examples,
+    )
+)
+register(
+    Primitive(
+        "dsq_hard",
+        _hard_forward,
+        _hard_backward,
+        _jvp("hard"),
+        "l < u, 0 < alpha < 1",
+        (*_KINKS, Kink("a tie between two levels", "the slope of the surrogate, which is smooth there")),
+        _examples,
+        surrogate=frozen_code,
+    )
+)
+
+
+class DSQ(Quantizer):
+    """DSQ with learned range and learned alpha, one of each for the tensor.
+
+    Parameters
+    ----------
+    bits : int
+        1 to 8.
+    range : str
+        "symmetric": l = -u, for weights (codes are odd integers); "positive": l = 0, for activations after a ReLU;
+        "free": l and u are learned apart.
+    forward : str
+        In training "hard" (Algorithm 1, q = code in the backward) or "soft" (eq 5). Evaluation is always hard.
+    learn_alpha : bool or None
+        None: alpha is learned except at 1 bit (the paper's binary nets keep 0.2).
+    alpha_bound : str
+        What ``project`` keeps alpha above: "scale-free", alpha >= 1e-6; or "k<=1000", the paper's bound on k, which
+        depends on the scale of the data (0.5 where it leaves nothing below 0.5).
+
+    Raises
+    ------
+    InputError
+        For a bit width, range, forward or bound other than these, or alpha outside (0, 1).
+    """
+
+    def __init__(
+        self,
+        bits: int,
+        range: str = "symmetric",
+        *,
+        alpha: float = 0.2,
+        forward: str = "hard",
+        learn_alpha: bool | None = None,
+        alpha_bound: str = "scale-free",
+        dtype: type = np.float32,
+    ) -> None:
+        super().__init__()
+        check_bits(bits, BITS)
+        check_alpha(alpha)
+        for name, value, valid in (
+            ("range", range, ("symmetric", "positive", "free")),
+            ("forward", forward, ("hard", "soft")),
+            ("alpha_bound", alpha_bound, ("scale-free", "k<=1000")),
+        ):
+            if value not in valid:
+                raise InputError(f"{name}: expected one of {', '.join(valid)}, got {value!r}")
+        self.bits, self.range, self.mode, self.alpha_bound = bits, range, forward, alpha_bound
+        self.u = Parameter(np.ones((), dtype), group="range")
+        if range == "free":
+            self.l = Parameter(-np.ones((), dtype), group="range")
+        self.alpha = Parameter(np.asarray(alpha, dtype), group="shape")
+        self.alpha.requires_grad = bits > 1 if learn_alpha is None else learn_alpha
+
+    def lower(self) -> Tensor | np.ndarray:
+        """l, as a tensor where it is learned."""
+        if self.range == "free":
+            return self.l
+        return -self.u if self.range == "symmetric" else np.zeros((), self.u.dtype)
+
+    def parameters_now(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """l, u and alpha as arrays."""
+        l = self.lower()
+        return (l.data if isinstance(l, Tensor) else l), self.u.data, self.alpha.data
+
+    def initialise(self, x: np.ndarray) -> None:
+        """The range of least squared error; "free" is put around the middle of the data."""
+        if self.range == "free":
+            middle = 0.5 * (float(x.max()) + float(x.min()))
+            half = least_squares_range(x - middle, lambda x, u: hard(x, -u, u, 0.5, self.bits))
+            self.l.data[...], self.u.data[...] = middle - half, middle + half
+            return
+        sign = -1.0 if self.range == "symmetric" else 0.0
+        self.u.data[...] = least_squares_range(x, lambda x, u: hard(x, sign * u, u, 0.5, self.bits))
+
+    def quantize(self, x: Tensor) -> Tensor:
+        name = "dsq_soft" if self.training and self.mode == "soft" else "dsq_hard"
+        return apply(name, x, self.lower(), self.u, self.alpha, bits=self.bits)
+
+    def codes(self, x: np.ndarray) -> np.ndarray:
+        return codes(x, *self.parameters_now(), self.bits)
+
+    def levels(self) -> np.ndarray:
+        return levels(*self.parameters_now(), self.bits)
+
+    def project(self) -> None:
+        """l < u by a gap of 1e-6 of the larger one (at least of 1), alpha from its bound to 0.5."""
+        l, u, _ = (float(p) for p in self.parameters_now())
+        gap = 1e-6 * max(1.0, abs(l), abs(u))
+        if u - l < gap:
+            if self.range == "free":
+                self.l.data[...] = 0.5 * (l + u) - gap
+            self.u.data[...] = 0.5 * (l + u) + gap if self.range == "free" else gap
+        low = 1e-6
+        if self.alpha_bound == "k<=1000":
+            step = (u - l) / check_bits(self.bits)
+            low = min(0.5, 2.0 / (1.0 + float(exp(min(1000.0 * step, 700.0)))))
+        np.clip(self.alpha.data, low, 0.5, out=self.alpha.data)

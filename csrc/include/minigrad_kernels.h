@@ -32,7 +32,8 @@ typedef enum mgk_status {
     MGK_BUFFER_TOO_SMALL = 5,
     MGK_BAD_PATH = 6,       /* a path this build or this processor does not have */
     MGK_BAD_CODE = 7,       /* a code, a direction or a threshold outside its range */
-    MGK_OVERFLOW = 8        /* the shape allows an accumulator beyond int32 */
+    MGK_OVERFLOW = 8,       /* the shape allows an accumulator beyond int32 */
+    MGK_BAD_VALUE = 9       /* NaN, or a parameter of a quantizer outside its domain */
 } mgk_status;
 
 typedef enum mgk_path {
@@ -103,6 +104,35 @@ MGK_API mgk_status mgk_conv2d_f64_grad_weight(mgk_path path, const mgk_conv2d *c
 MGK_API mgk_status mgk_conv2d_f32_join(const mgk_conv2d *conv, const float *sums, float *dw);
 MGK_API mgk_status mgk_conv2d_f64_join(const mgk_conv2d *conv, const double *sums, double *dw);
 
+/* ---------------------------------------------------------------- DSQ (Gong et al., ICCV 2019): float32 and float64
+ *
+ * soft (eq 5), hard (Algorithm 1) and the gradients, for parameters of the whole tensor, with the operations in the
+ * order quant/dsq.py has them. NaN in x: soft and vjp give NaN, hard returns MGK_BAD_VALUE.
+ */
+typedef struct mgk_dsq {
+    double l, u, step, alpha; /* step = (u - l) / top, rounded to the type of x */
+    double gain;              /* K = ln(2 / alpha - 1) */
+    size_t top;               /* 2^bits - 1 */
+    int hard_gradient;        /* 1: dl and du with the code in the place of q */
+} mgk_dsq;
+
+/* Sums have one partial sum a block of this many elements; 16 lanes within a block, joined pairwise. */
+enum { MGK_SUM_BLOCK = 4096 };
+
+MGK_API mgk_status mgk_dsq_f32_soft(mgk_path path, const mgk_dsq *q, const float *x, size_t count, float *y,
+                                    size_t begin, size_t end);
+MGK_API mgk_status mgk_dsq_f64_soft(mgk_path path, const mgk_dsq *q, const double *x, size_t count, double *y,
+                                    size_t begin, size_t end);
+MGK_API mgk_status mgk_dsq_f32_hard(mgk_path path, const mgk_dsq *q, const float *x, size_t count, float *y,
+                                    size_t begin, size_t end);
+MGK_API mgk_status mgk_dsq_f64_hard(mgk_path path, const mgk_dsq *q, const double *x, size_t count, double *y,
+                                    size_t begin, size_t end);
+/* dx (count), and sums (blocks, 3): the blocks' sums of the terms of dl, du and dalpha. */
+MGK_API mgk_status mgk_dsq_f32_vjp(mgk_path path, const mgk_dsq *q, const float *gy, const float *x, size_t count,
+                                   float *dx, float *sums, size_t block_begin, size_t block_end);
+MGK_API mgk_status mgk_dsq_f64_vjp(mgk_path path, const mgk_dsq *q, const double *gy, const double *x, size_t count,
+                                   double *dx, double *sums, size_t block_begin, size_t block_end);
+
 /* ---------------------------------------------------------------- packed codes
  *
  * Layout 1. Rows of codes of b bits (1, 2, 3, 4, 8), a row for each output channel, its elements in the order
@@ -125,8 +155,8 @@ MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t 
  * anything is computed: one outside its width is MGK_BAD_CODE.
  */
 
-/* Weights in the layout a path reads, made once from packed ones. NEON takes weights of 2 bits. The buffer may be moved;
- * it remembers path, width and shape, and a call with others is MGK_BAD_SHAPE. */
+/* Weights in the layout a path reads, made once from packed ones. NEON takes weights of 2 bits. The buffer may be
+ * moved; it remembers path, width and shape, and a call with others is MGK_BAD_SHAPE. */
 MGK_API size_t mgk_qconv2d_prepared_size(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits);
 MGK_API mgk_status mgk_qconv2d_prepare(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits,
                                        const uint8_t *packed, size_t packed_size, void *prepared,

@@ -1,6 +1,8 @@
 /* The public float convolutions: arguments checked, workspace laid out, path chosen. The arithmetic is in wide/. */
 #include "conv2d_float.h"
 
+#include "dispatch.h"
+
 static int multiply(size_t a, size_t b, size_t *product) {
     if (b != 0 && a > SIZE_MAX / b) return 0;
     *product = a * b;
@@ -71,23 +73,6 @@ static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, 
     return MGK_OK;
 }
 
-#if defined(__aarch64__)
-#define DISPATCH(function, arguments)                                                                              \
-    switch (path) {                                                                                                \
-    case MGK_NEON: function##_1 arguments; break;                                                                  \
-    default: function##_0 arguments;                                                                               \
-    }
-#elif defined(__x86_64__)
-#define DISPATCH(function, arguments)                                                                              \
-    switch (path) {                                                                                                \
-    case MGK_AVX2: function##_2 arguments; break;                                                                  \
-    case MGK_AVX512: function##_3 arguments; break;                                                                \
-    default: function##_0 arguments;                                                                               \
-    }
-#else
-#define DISPATCH(function, arguments) function##_0 arguments;
-#endif
-
 #define DEFINE_PUBLIC(type, name)                                                                                  \
     mgk_status mgk_conv2d_##name##_forward(mgk_path path, const mgk_conv2d *conv, const type *x, const type *w,    \
                                            type *y, size_t image_begin, size_t image_end, void *workspace,         \
@@ -98,7 +83,7 @@ static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, 
             prepare(path, conv, x, w, y, image_begin, image_end, conv ? conv->images : 0, workspace,               \
                     workspace_size, sizeof(type), &parts, &aligned);                                               \
         if (status != MGK_OK) return status;                                                                       \
-        DISPATCH(mgk_##name##_forward, (conv, x, w, y, image_begin, image_end, aligned, parts))                    \
+        MGK_DISPATCH(path, mgk_##name##_forward, (conv, x, w, y, image_begin, image_end, aligned, parts))                    \
         return MGK_OK;                                                                                             \
     }                                                                                                              \
     mgk_status mgk_conv2d_##name##_grad_input(mgk_path path, const mgk_conv2d *conv, const type *dy,               \
@@ -110,7 +95,7 @@ static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, 
             prepare(path, conv, dy, w, dx, image_begin, image_end, conv ? conv->images : 0, workspace,             \
                     workspace_size, sizeof(type), &parts, &aligned);                                               \
         if (status != MGK_OK) return status;                                                                       \
-        DISPATCH(mgk_##name##_grad_input, (conv, dy, w, dx, image_begin, image_end, aligned, parts))               \
+        MGK_DISPATCH(path, mgk_##name##_grad_input, (conv, dy, w, dx, image_begin, image_end, aligned, parts))               \
         return MGK_OK;                                                                                             \
     }                                                                                                              \
     mgk_status mgk_conv2d_##name##_grad_weight(mgk_path path, const mgk_conv2d *conv, const type *x,               \
@@ -121,7 +106,7 @@ static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, 
         const mgk_status status = prepare(path, conv, x, dy, sums, chunk_begin, chunk_end, MGK_CHUNKS, workspace,  \
                                           workspace_size, sizeof(type), &parts, &aligned);                         \
         if (status != MGK_OK) return status;                                                                       \
-        DISPATCH(mgk_##name##_grad_weight, (conv, x, dy, sums, chunk_begin, chunk_end, aligned, parts))            \
+        MGK_DISPATCH(path, mgk_##name##_grad_weight, (conv, x, dy, sums, chunk_begin, chunk_end, aligned, parts))            \
         return MGK_OK;                                                                                             \
     }                                                                                                              \
     mgk_status mgk_conv2d_##name##_join(const mgk_conv2d *conv, const type *sums, type *dw) {                      \

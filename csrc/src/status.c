@@ -13,6 +13,7 @@ const char *mgk_status_name(mgk_status status)
     case MGK_BAD_PATH: return "MGK_BAD_PATH";
     case MGK_BAD_CODE: return "MGK_BAD_CODE";
     case MGK_OVERFLOW: return "MGK_OVERFLOW";
+    case MGK_BAD_VALUE: return "MGK_BAD_VALUE";
     }
     return "unknown";
 }

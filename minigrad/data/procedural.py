@@ -3,7 +3,8 @@
 Eight classes are outlines, two are textures on some outline. Colours, contrast, place, size, orientation, shading,
 background, clutter, an occluding bar and noise are drawn independently of the class, and classes come in pairs
 that differ in a detail: a ring and a ring with a gap, a cross and a cross that lost an arm. So neither colour nor
-a template decides, and a network has to look at shape.
+a template decides, and a network has to look at shape: a linear classifier of the pixels gets 26 %, five
+convolutions of 16 to 64 channels in float 94 % after eight epochs of augmented batches of 64.
 
 Only integer arithmetic (and exact square roots) on Philox words: the same bytes on every machine.
 """
@@ -25,6 +26,8 @@ PARAMETER_WORDS: Final = 160
 IMAGE_WORDS: Final = NOISE_WORDS + PARAMETER_WORDS
 CHUNK: Final = 250  # images rendered at a time: their fields stay in the cache
 CLUTTER: Final = 4
+OBJECT_TILT: Final = 28
+BAR_TILT: Final = 127
 
 
 class _Draws:
@@ -46,29 +49,36 @@ class _Draws:
         return np.stack(columns, axis=1).reshape(-1, *shape)
 
 
-def _rotated(draws: _Draws, centre_x: Field, centre_y: Field) -> tuple[Field, Field]:
-    """Return the coordinates (u, v) of every pixel about a centre, turned by a random angle."""
+def _rotated(draws: _Draws, centre_x: Field, centre_y: Field, tilt: int) -> tuple[Field, Field]:
+    """Return the coordinates (u, v) of every pixel about a centre, turned by a random angle.
+
+    The angle's half has a tangent of at most tilt / 128: 28 is 25 degrees either way, 127 nearly 90.
+    """
     grid = np.arange(SIDE, dtype=np.int32) * PIXEL + PIXEL // 2
     x = grid[None, None, :] - centre_x
     y = grid[None, :, None] - centre_y
-    # A rational point of the circle: tangent t / 128 of half the angle, up to 90 degrees; then quarter turns.
-    t = draws.integers(0, 127)
+    # Tangents of half the angle give rational points of the circle: no sine is needed.
+    t = draws.integers(-tilt, tilt)
     norm = 128 * 128 + t * t
     cosine = (128 * 128 - t * t) * 4096 // norm
     sine = 256 * t * 4096 // norm
-    u = (cosine * x + sine * y) >> 12
-    v = (cosine * y - sine * x) >> 12
-    quarter = draws.integers(0, 3)
-    u, v = np.where(quarter % 2 == 0, u, v), np.where(quarter % 2 == 0, v, -u)
-    flip = np.where(quarter < 2, 1, -1).astype(np.int32)
-    return u * flip, v * flip
+    return (cosine * x + sine * y) >> 12, (cosine * y - sine * x) >> 12
 
 
-def _second_colour(draws: _Draws, colour: Field, least: int, most: int) -> Field:
-    """Return a colour at a distance of least..most (in its farthest channel) from `colour`, (n, 3)."""
-    direction = draws.table(-64, 64, 3)
+def _scaled(draws: _Draws, direction: Field, least: int, most: int) -> Field:
+    """Return a change of colour (n, 3) whose largest channel is least..most."""
     longest = np.maximum(np.abs(direction).max(axis=1, keepdims=True), 1)
-    change = direction * draws.integers(least, most)[:, :, 0] // longest
+    return direction * draws.integers(least, most)[:, :, 0] // longest
+
+
+def _lighter(draws: _Draws, colour: Field, least: int, most: int) -> Field:
+    """Return a colour (n, 3) that is lighter in every channel, by up to least..most."""
+    return np.minimum(colour + _scaled(draws, draws.table(20, 84, 3), least, most), 255)
+
+
+def _different(draws: _Draws, colour: Field, least: int, most: int) -> Field:
+    """Return a colour (n, 3) that differs in any direction, by up to least..most."""
+    change = _scaled(draws, draws.table(-64, 64, 3), least, most)
     beyond = (colour + change < 0) | (colour + change > 255)
     return np.clip(np.where(beyond, colour - change, colour + change), 0, 255)
 
@@ -90,24 +100,25 @@ def _paint(image: Field, mask: Field, colour: Field) -> None:
 
 def _paint_clutter(draws: _Draws, image: Field, background: Field) -> None:
     """Paint a small bar anywhere, on half of the images."""
-    u, v = _rotated(draws, draws.integers(0, SIDE * PIXEL), draws.integers(0, SIDE * PIXEL))
+    u, v = _rotated(draws, draws.integers(0, SIDE * PIXEL), draws.integers(0, SIDE * PIXEL), BAR_TILT)
     mask = coverage(segment(u, v, draws.integers(64, 320), draws.integers(32, 96)))
-    _paint(image, mask * draws.integers(0, 1), _second_colour(draws, background, 20, 110))
+    _paint(image, mask * draws.integers(0, 1), _different(draws, background, 20, 110))
 
 
 def _paint_occluder(draws: _Draws, image: Field, background: Field, centre_x: Field, centre_y: Field) -> None:
     """Paint a long bar near the object's centre, on a quarter of the images."""
-    u, v = _rotated(draws, centre_x, centre_y)
+    u, v = _rotated(draws, centre_x, centre_y, BAR_TILT)
     v += draws.integers(-9 * PIXEL, 9 * PIXEL)
     mask = coverage(np.abs(v) - draws.integers(32, 96))
-    _paint(image, mask * (draws.integers(0, 3) == 0), _second_colour(draws, background, 20, 110))
+    _paint(image, mask * (draws.integers(0, 3) == 0), _different(draws, background, 20, 110))
 
 
 def _object(draws: _Draws, labels: NDArray[np.int64], u: Field, v: Field) -> tuple[Field, Field]:
     """Return the mask of the object and, for the second colour on it, the share 0..PIXEL."""
     size = draws.integers(7 * PIXEL, 11 * PIXEL)
     stretch = draws.integers(224, 288)  # of 256, along u: nothing is quite round or square
-    stretched = u * 256 // stretch
+    mirrored = draws.integers(0, 1) * 2 - 1
+    stretched = u * 256 // stretch * mirrored
     textured = labels >= len(OUTLINES)
     outline = np.where(textured, draws.integers(0, len(OUTLINES) - 1).reshape(-1), labels)
     # A texture on a thin outline would be invisible: there it is the full shape.
@@ -124,14 +135,14 @@ def _object(draws: _Draws, labels: NDArray[np.int64], u: Field, v: Field) -> tup
     shift = draws.integers(0, 8 * PIXEL)
     for index, texture in enumerate(TEXTURED, start=len(OUTLINES)):
         chosen = labels == index
-        share[chosen] = texture(u[chosen] + shift[chosen] + 4096, v[chosen] + shift[chosen] + 4096, width[chosen])
+        share[chosen] = texture(u[chosen] + shift[chosen], v[chosen] + shift[chosen], width[chosen])
     return coverage(distance), share
 
 
 def _render(words: NDArray[np.uint64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Draw the images (n, 32, 32, 3) of `labels` from IMAGE_WORDS words each."""
     draws = _Draws(words[:, NOISE_WORDS:])
-    background = draws.table(30, 225, 3)
+    background = draws.table(20, 140, 3)
     image = np.repeat(background[:, None, None, :], SIDE, axis=1).repeat(SIDE, axis=2)
     waves = _smooth(draws.table(-256, 256, 5, 5))
     image += (waves * draws.integers(0, 48) >> 8)[..., None]
@@ -139,10 +150,10 @@ def _render(words: NDArray[np.uint64], labels: NDArray[np.int64]) -> NDArray[np.
         _paint_clutter(draws, image, background)
 
     centre_x, centre_y = draws.integers(11 * PIXEL, 21 * PIXEL), draws.integers(11 * PIXEL, 21 * PIXEL)
-    u, v = _rotated(draws, centre_x, centre_y)
+    u, v = _rotated(draws, centre_x, centre_y, OBJECT_TILT)
     mask, share = _object(draws, labels, u, v)
-    first = _second_colour(draws, background, 45, 130)
-    second = _second_colour(draws, first, 40, 110)
+    first = _lighter(draws, background, 36, 120)
+    second = _different(draws, first, 40, 110)
     colour = first[:, None, None, :] + ((second - first)[:, None, None, :] * share[..., None] >> 6)
     _paint(image, mask, colour)
 

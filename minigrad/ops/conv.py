@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from minigrad import backend
 from minigrad.errors import InputError
 from minigrad.ops import conv_kernels, conv_reference
 from minigrad.ops.conv_geometry import Geometry
 from minigrad.primitive import Primitive, register
 
-__all__ = ["backend"]
-
 Array = np.ndarray
 Needs = Sequence[bool]
 
-_BACKENDS: dict[str, ModuleType] = {"c": conv_kernels, "numpy": conv_reference}
-_current: Any = conv_kernels
 
-
-@contextlib.contextmanager
-def backend(name: str) -> Iterator[None]:
-    """Within it convolutions run by "c" (the library) or "numpy" (the reference, slow); the bits are the same."""
-    global _current
-    if name not in _BACKENDS:
-        raise InputError(f"backend: expected 'c' or 'numpy', got {name!r}")
-    before, _current = _current, _BACKENDS[name]
-    try:
-        yield
-    finally:
-        _current = before
+def _implementation() -> ModuleType:
+    return conv_kernels if backend.current() == "c" else conv_reference
 
 
 def conv2d_forward(
@@ -44,13 +30,13 @@ def conv2d_forward(
     dilation: int | tuple[int, int] = 1,
 ) -> tuple[Array, Any]:
     geometry = Geometry.of(x.shape, w.shape, stride, padding, dilation)
-    return _current.forward(x, w, geometry), (x, w, geometry)
+    return _implementation().forward(x, w, geometry), (x, w, geometry)
 
 
 def conv2d_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     x, w, geometry = residuals
-    dx = _current.grad_input(gy, w, geometry) if needs[0] else None
-    dw = _current.grad_weight(x, gy, geometry) if needs[1] else None
+    dx = _implementation().grad_input(gy, w, geometry) if needs[0] else None
+    dw = _implementation().grad_weight(x, gy, geometry) if needs[1] else None
     return dx, dw
 
 
@@ -77,7 +63,7 @@ def _geometries(x: Array, w: Array) -> tuple[Geometry, Geometry]:
 
 def linear_forward(x: Array, w: Array) -> tuple[Array, Any]:
     row, _ = geometries = _geometries(x, w)
-    y = _current.forward(x.reshape(row.input_shape), w.reshape(row.weight_shape), row)
+    y = _implementation().forward(x.reshape(row.input_shape), w.reshape(row.weight_shape), row)
     return y.reshape(x.shape[0], w.shape[1]), (x, w, geometries)
 
 
@@ -85,10 +71,14 @@ def linear_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, .
     x, w, (row, column) = residuals
     dx = dw = None
     if needs[0]:
-        dx = _current.grad_input(gy.reshape(row.output_shape), w.reshape(row.weight_shape), row).reshape(x.shape)
+        dx = (
+            _implementation()
+            .grad_input(gy.reshape(row.output_shape), w.reshape(row.weight_shape), row)
+            .reshape(x.shape)
+        )
     if needs[1]:
         images = x.reshape(column.input_shape)
-        dw = _current.grad_weight(images, gy.reshape(column.output_shape), column).reshape(w.shape)
+        dw = _implementation().grad_weight(images, gy.reshape(column.output_shape), column).reshape(w.shape)
     return dx, dw
 
 

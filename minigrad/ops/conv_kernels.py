@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
 import numpy as np
 
-from minigrad import kernels, threads
-from minigrad.errors import InputError
+from minigrad import backend, kernels, threads
 from minigrad.ops.conv_geometry import Geometry
 
-__all__ = ["CHUNKS", "forward", "grad_input", "grad_weight", "path"]
+__all__ = ["CHUNKS", "forward", "grad_input", "grad_weight"]
 
 CHUNKS = 8
 _NAMES = {np.dtype(np.float32): ("f32", "float"), np.dtype(np.float64): ("f64", "double")}
-_PATHS = {"scalar": 0, "neon": 1, "avx2": 2, "avx512": 3}
-
-
-@functools.cache
-def path() -> int:
-    """The widest path the processor has, or the one MINIGRAD_PATH names."""
-    lib = kernels.native().lib
-    wanted = os.environ.get("MINIGRAD_PATH", "")
-    if wanted:
-        if wanted not in _PATHS or not lib.mgk_has_path(_PATHS[wanted]):
-            available = [name for name, number in _PATHS.items() if lib.mgk_has_path(number)]
-            raise InputError(f"MINIGRAD_PATH: expected one of {', '.join(available)}, got {wanted!r}")
-        return _PATHS[wanted]
-    return max(number for number in _PATHS.values() if lib.mgk_has_path(number))
 
 
 @functools.cache
@@ -49,7 +33,7 @@ def _run(name: str, g: Geometry, total: int, a: np.ndarray, b: np.ndarray, out: 
     size = library.lib.mgk_conv2d_float_workspace(shape, a.dtype.itemsize)
     first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
     pointers = [library.pointer(ctype, array) for array in (first, second, out)]
-    instructions = path() if chosen is None else chosen
+    instructions = backend.path() if chosen is None else chosen
 
     def work(begin: int, end: int) -> None:
         buffer = threads.workspace(size)

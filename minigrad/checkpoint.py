@@ -1,0 +1,54 @@
+"""Checkpoints: arrays and a JSON record in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from minigrad.errors import InputError
+
+__all__ = ["read", "write", "write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment either the old or the new content is there, even after a kill."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+    """Write arrays by name and a record of JSON values."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # ascontiguousarray turns a scalar into one element; the shape must come back as it was.
+    contiguous = {name: array.reshape(arrays[name].shape) for name, array in contiguous.items()}
+    write_atomically(path, save(contiguous, metadata={"record": json.dumps(record)}))
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the record of a checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the file is no checkpoint.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            record = json.loads((file.metadata() or {})["record"])
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable checkpoint ({error}); remove it to start again") from None

@@ -1,0 +1,5 @@
+"""Networks for 32x32 images."""
+
+from minigrad.models.small_cnn import small_cnn
+
+__all__ = ["small_cnn"]

@@ -1,0 +1,125 @@
+"""Modules: named parameters and buffers, training and evaluation mode, state dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import InputError
+from minigrad.tensor import Tensor
+
+__all__ = ["Module", "Parameter", "Sequential"]
+
+
+class Parameter(Tensor):
+    """A tensor that a module learns.
+
+    ``group`` names the settings an optimizer gives it ("weight", "norm", "range", "shape", ...).
+    """
+
+    __slots__ = ("group",)
+
+    def __init__(self, data: Any, group: str = "weight") -> None:
+        super().__init__(data, requires_grad=True)
+        self.group = group
+
+
+class Module:
+    """Base of all layers: attributes that are parameters, modules or lists of modules are found by name.
+
+    Arrays that are state but not learned (running statistics) are listed in ``buffers``.
+    """
+
+    buffers: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.training = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.forward(x)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """Direct submodules by attribute name; those in lists are numbered."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, list):
+                yield from ((f"{name}.{n}", m) for n, m in enumerate(value) if isinstance(m, Module))
+
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and everything below, depth first, with dotted names."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for prefix, module in self.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield (f"{prefix}.{name}" if prefix else name), value
+
+    def parameters(self) -> list[Parameter]:
+        return [p for _, p in self.named_parameters()]
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch this module and all below to training (or evaluation)."""
+        for _, module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def project(self) -> None:
+        """Bring every parameter back into its domain; called after each optimizer step."""
+        for _, child in self.children():
+            child.project()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every parameter and buffer by dotted name (the arrays themselves, not copies)."""
+        arrays: dict[str, np.ndarray] = {name: p.data for name, p in self.named_parameters()}
+        for prefix, module in self.modules():
+            for name in module.buffers:
+                arrays[f"{prefix}.{name}" if prefix else name] = getattr(module, name)
+        return arrays
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take over parameters and buffers.
+
+        Raises
+        ------
+        InputError
+            If a name is missing or unknown, or a shape or dtype differs; nothing is changed then.
+        """
+        own = self.state()
+        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
+        if missing or unknown:
+            raise InputError(f"state: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        for name, array in own.items():
+            new = state[name]
+            if new.shape != array.shape or new.dtype != array.dtype:
+                raise InputError(f"state: {name} is {new.dtype} {new.shape}, expected {array.dtype} {array.shape}")
+        for name, array in own.items():
+            array[...] = state[name]
+
+
+class Sequential(Module):
+    """Layers one after the other."""
+
+    def __init__(self, *layers: Module) -> None:
+        super().__init__()
+        self.layers = list(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x

@@ -1,0 +1,57 @@
+"""Checks of what quantizers are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import InputError
+
+__all__ = ["check_alpha", "check_bits", "check_range", "refuse_nan", "same_dtype"]
+
+
+def check_bits(bits: Any, valid: range = range(1, 9)) -> int:
+    """The number of steps N = 2^bits - 1; InputError unless bits is an integer in ``valid``."""
+    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits not in valid:
+        raise InputError(f"bits: {bits!r} is not an integer from {valid[0]} to {valid[-1]}")
+    return (1 << int(bits)) - 1
+
+
+def check_range(l: Any, u: Any) -> None:
+    """InputError unless l < u, both finite, everywhere."""
+    if not (_all(l < u) and _all(-np.inf < l) and _all(u < np.inf)):
+        raise InputError(f"l, u: expected finite numbers with l < u, got l = {_show(l)} and u = {_show(u)}")
+
+
+def check_alpha(alpha: Any) -> None:
+    """InputError unless 0 < alpha < 1 everywhere."""
+    if not (_all(alpha > 0) and _all(alpha < 1)):
+        raise InputError(f"alpha: expected 0 < alpha < 1, got {_show(alpha)}")
+
+
+def refuse_nan(x: np.ndarray) -> None:
+    """InputError, with the index of the first one, if x holds NaN."""
+    nan = np.isnan(x)
+    if nan.any():
+        where = tuple(int(n) for n in np.unravel_index(int(np.argmax(nan)), np.shape(x)))
+        raise InputError(f"x: NaN at index {where}; a code needs a number")
+
+
+def same_dtype(x: Any, *parameters: Any) -> tuple[Any, ...]:
+    """Float arguments in the dtype of x; numbers of any other kind as they are."""
+    if isinstance(x, (float, int)):
+        x = np.float64(x)
+    if not isinstance(x, (np.ndarray, np.generic)):
+        return (x, *parameters)
+    if x.dtype not in (np.float32, np.float64):
+        raise InputError(f"x: expected float32 or float64, got {x.dtype}")
+    return (x, *(np.asarray(p, dtype=x.dtype)[()] for p in parameters))
+
+
+def _all(condition: Any) -> bool:
+    return bool(np.all(condition))
+
+
+def _show(value: Any) -> str:
+    return str(value.item()) if isinstance(value, (np.ndarray, np.generic)) and value.size == 1 else str(value)
