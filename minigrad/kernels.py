@@ -91,6 +91,7 @@ def load(path: str | Path) -> Library:
     return Library(Path(path))
 
 
+@functools.cache
 def native() -> Library:
     """The build installed with the package."""
     return load(_installed("libminigrad_kernels.so"))

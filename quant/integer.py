@@ -17,20 +17,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minigrad.errors import InputError
+from quant.integer_checks import INT32_MAX, Values, check_values, check_width, freeze, is_int, values_of
 from quant.packing import WIDTHS
 
 __all__ = ["OPERATIONS", "Argmax", "Conv2d", "Linear", "Operation", "Program", "SumPool", "Thresholds", "Values"]
-
-INT32_MAX = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Values:
-    """What flows between operations: the shape for one image, and the range [low, high] of its integers."""
-
-    shape: tuple[int, ...]
-    low: int
-    high: int
 
 
 class Operation(Protocol):
@@ -80,16 +70,16 @@ class Conv2d:
     dilation: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        _check_width("Conv2d.weight_bits", self.weight_bits, WIDTHS)
-        _check_width("Conv2d.activation_bits", self.activation_bits, range(1, 9))
-        _freeze(self, "weight_codes", np.uint8, 4, 1 << self.weight_bits)
+        check_width("Conv2d.weight_bits", self.weight_bits, WIDTHS)
+        check_width("Conv2d.activation_bits", self.activation_bits, range(1, 9))
+        freeze(self, "weight_codes", np.uint8, 4, 1 << self.weight_bits)
         for field, count, least in (("stride", 2, 1), ("pads", 4, 0), ("dilation", 2, 1)):
             value = getattr(self, field)
-            if len(value) != count or not all(_is_int(v) and v >= least for v in value):
+            if len(value) != count or not all(is_int(v) and v >= least for v in value):
                 raise InputError(f"Conv2d.{field}: expected {count} integers of at least {least}, got {value!r}")
             object.__setattr__(self, field, tuple(int(v) for v in value))
         if self.zero is not None:
-            _freeze(self, "zero", np.uint8, 1, 1 << self.activation_bits)
+            freeze(self, "zero", np.uint8, 1, 1 << self.activation_bits)
             if len(self.zero) != self.weight_codes.shape[3]:
                 raise InputError(f"Conv2d.zero: expected {self.weight_codes.shape[3]} codes, got {len(self.zero)}")
         if self.bound > INT32_MAX:
@@ -102,7 +92,7 @@ class Conv2d:
         return terms * ((1 << self.weight_bits) - 1) * ((1 << self.activation_bits) - 1)
 
     def output(self, x: Values) -> Values:
-        _check_values("Conv2d", x, 3, (1 << self.activation_bits) - 1)
+        check_values("Conv2d", x, 3, (1 << self.activation_bits) - 1)
         out_channels, kernel_height, kernel_width, in_channels = self.weight_codes.shape
         height, width, channels = x.shape
         if channels != in_channels:
@@ -115,12 +105,12 @@ class Conv2d:
         return Values((rows, columns, out_channels), -self.bound, self.bound)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        out_shape = self.output(_values_of("Conv2d", x, np.uint8)).shape
+        out_shape = self.output(values_of("Conv2d", x, np.uint8)).shape
         # Integers up to 2^24 and 2^53 are exact in the float types, so products of matrices may use BLAS.
-        exact = np.float32 if self.bound <= 1 << 24 else np.float64
+        exact: Any = np.float32 if self.bound <= 1 << 24 else np.float64
         out_channels = len(self.weight_codes)
         weights = (2 * self.weight_codes.astype(exact) - ((1 << self.weight_bits) - 1)).reshape(out_channels, -1)
-        zero = 0 if self.zero is None else self.zero.astype(exact)
+        zero = np.zeros(1, exact) if self.zero is None else self.zero.astype(exact)
         sums = np.empty((len(x), *out_shape), np.int32)
         batch = max(1, (1 << 22) // (out_shape[0] * out_shape[1] * weights.shape[1]))
         for begin in range(0, len(x), batch):
@@ -134,7 +124,7 @@ class Conv2d:
         padded = np.pad(differences, ((0, 0), (top, bottom), (left, right), (0, 0)))
         _, kernel_height, kernel_width, _ = self.weight_codes.shape
         reach = ((kernel_height - 1) * self.dilation[0] + 1, (kernel_width - 1) * self.dilation[1] + 1)
-        windows = sliding_window_view(padded, reach, axis=(1, 2))  # type: ignore[call-overload]
+        windows = sliding_window_view(padded, reach, axis=(1, 2))
         taps = windows[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         return taps.transpose(0, 1, 2, 4, 5, 3).reshape(-1, self.weight_codes[0].size)
 
@@ -161,9 +151,9 @@ class Thresholds:
     bits: int
 
     def __post_init__(self) -> None:
-        _check_width("Thresholds.bits", self.bits, range(1, 9))
-        _freeze(self, "thresholds", np.int32, 2)
-        _freeze(self, "direction", np.int8, 1)
+        check_width("Thresholds.bits", self.bits, range(1, 9))
+        freeze(self, "thresholds", np.int32, 2)
+        freeze(self, "direction", np.int8, 1)
         channels, levels = len(self.direction), (1 << self.bits) - 1
         if self.thresholds.shape != (channels, levels):
             raise InputError(f"Thresholds.thresholds: expected shape {(channels, levels)}, got {self.thresholds.shape}")
@@ -181,7 +171,7 @@ class Thresholds:
         return Values(x.shape, 0, (1 << self.bits) - 1)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        self.output(_values_of("Thresholds", x, np.int32))
+        self.output(values_of("Thresholds", x, np.int32))
         codes = np.empty(x.shape, np.uint8)
         for c, (row, direction) in enumerate(zip(self.thresholds, self.direction, strict=True)):
             # the place where x would go behind its equals is the count of thresholds that are at most x
@@ -196,14 +186,14 @@ class SumPool:
     name: ClassVar[str] = "sum_pool"
 
     def output(self, x: Values) -> Values:
-        _check_values("SumPool", x, 3, 255)
+        check_values("SumPool", x, 3, 255)
         pixels = x.shape[0] * x.shape[1]
         if pixels * 255 > INT32_MAX:
             raise InputError(f"SumPool: {pixels} pixels may sum to more than an int32 holds")
         return Values(x.shape[2:], pixels * x.low, pixels * x.high)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        self.output(_values_of("SumPool", x, np.uint8))
+        self.output(values_of("SumPool", x, np.uint8))
         return x.sum(axis=(1, 2), dtype=np.int64).astype(np.int32)
 
 
@@ -232,12 +222,12 @@ class Linear:
     bias: np.ndarray
 
     def __post_init__(self) -> None:
-        _check_width("Linear.weight_bits", self.weight_bits, WIDTHS)
-        _freeze(self, "weight_codes", np.uint8, 2, 1 << self.weight_bits)
-        _freeze(self, "bias", np.int32, 1)
+        check_width("Linear.weight_bits", self.weight_bits, WIDTHS)
+        freeze(self, "weight_codes", np.uint8, 2, 1 << self.weight_bits)
+        freeze(self, "bias", np.int32, 1)
         if len(self.bias) != len(self.weight_codes):
             raise InputError(f"Linear.bias: expected {len(self.weight_codes)} integers, got {len(self.bias)}")
-        if not _is_int(self.x_max) or not 0 <= self.x_max <= INT32_MAX:
+        if not is_int(self.x_max) or not 0 <= self.x_max <= INT32_MAX:
             raise InputError(f"Linear.x_max: expected an integer from 0 to {INT32_MAX}, got {self.x_max!r}")
         if self.bound > INT32_MAX:
             raise InputError(f"Linear.weight_codes: sums reach {self.bound}, beyond int32; use fewer terms or bits")
@@ -249,13 +239,13 @@ class Linear:
         return largest_bias + self.weight_codes.shape[1] * ((1 << self.weight_bits) - 1) * self.x_max
 
     def output(self, x: Values) -> Values:
-        _check_values("Linear", x, 1, self.x_max)
+        check_values("Linear", x, 1, self.x_max)
         if x.shape[0] != self.weight_codes.shape[1]:
             raise InputError(f"Linear: expected {self.weight_codes.shape[1]} features, got {x.shape[0]}")
         return Values((len(self.bias),), -self.bound, self.bound)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        self.output(_values_of("Linear", x, np.int32))
+        self.output(values_of("Linear", x, np.int32))
         weights = 2 * self.weight_codes.astype(np.int64) - ((1 << self.weight_bits) - 1)
         return (x.astype(np.int64) @ weights.T + self.bias).astype(np.int32)
 
@@ -272,7 +262,7 @@ class Argmax:
         return Values((), 0, x.shape[0] - 1)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        self.output(_values_of("Argmax", x, np.int32))
+        self.output(values_of("Argmax", x, np.int32))
         return x.argmax(axis=1).astype(np.int32)
 
 
@@ -319,7 +309,7 @@ class Program:
         """The pixels, if they are uint8 (n, *input_shape); InputError otherwise."""
         if pixels.dtype != np.uint8 or pixels.shape[1:] != self.input_shape or len(pixels) == 0:
             raise InputError(
-                f"pixels: expected uint8 (n, {', '.join(map(str, self.input_shape))}), got {pixels.dtype} {pixels.shape}"
+                f"pixels: expected uint8 images of shape {self.input_shape}, got {pixels.dtype} {pixels.shape}"
             )
         return pixels
 
@@ -331,40 +321,3 @@ class Program:
             x = op.run(x)
             results.append(x)
         return results
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _check_width(name: str, bits: Any, widths: Any) -> None:
-    if not _is_int(bits) or bits not in widths:
-        raise InputError(f"{name}: {bits!r} is not one of {', '.join(map(str, widths))}")
-
-
-def _freeze(op: Any, field: str, dtype: Any, dimensions: int, limit: int | None = None) -> None:
-    """Replace an array by a read-only contiguous copy, after checking type, shape and codes."""
-    name = f"{type(op).__name__}.{field}"
-    value = getattr(op, field)
-    if not isinstance(value, np.ndarray) or value.dtype != dtype or value.ndim != dimensions or value.size == 0:
-        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)
-        raise InputError(f"{name}: expected {np.dtype(dtype)} with {dimensions} dimensions, none empty, got {got}")
-    if limit is not None and int(value.max()) >= limit:
-        raise InputError(f"{name}: expected codes below {limit}, got {int(value.max())}")
-    copy = np.array(value, order="C")
-    copy.flags.writeable = False
-    object.__setattr__(op, field, copy)
-
-
-def _check_values(name: str, x: Values, dimensions: int, highest: int) -> None:
-    if len(x.shape) != dimensions:
-        raise InputError(f"{name}: expected {dimensions} dimensions for one image, got shape {x.shape}")
-    if x.low < 0 or x.high > highest:
-        raise InputError(f"{name}: expected integers in [0, {highest}], got [{x.low}, {x.high}]")
-
-
-def _values_of(name: str, x: np.ndarray, dtype: Any) -> Values:
-    """What an actual array holds."""
-    if x.dtype != dtype or x.size == 0:
-        raise InputError(f"{name}: expected {np.dtype(dtype)} and at least one image, got {x.dtype} {x.shape}")
-    return Values(x.shape[1:], int(x.min()), int(x.max()))

@@ -14,14 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.dataset import Dataset
-from minigrad.data.pickles import load_dictionary
+from minigrad.data.pickles import load_dictionary, printable
 from minigrad.errors import InputError
 
 __all__ = ["CIFAR10_CLASSES", "read_cifar", "read_cifar10_binary", "read_cifar10_python", "read_cifar100_binary"]
 
-CIFAR10_CLASSES: Final = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
+CIFAR10_CLASSES: Final[tuple[str, ...]] = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
 )
 PIXELS: Final = 3 * 32 * 32
 CIFAR10_BATCHES: Final = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -30,9 +38,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def _shown(path: Path) -> str:
-    """Return a path that keeps an error on one line whatever the name holds."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
+    return printable(str(path))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -170,7 +176,9 @@ def _pickled_labels(path: Path, labels: Any, count: int) -> NDArray[np.int64]:
         raise InputError(f"{_shown(path)}: {len(values)} labels for {count} images, expected one each")
     for record, label in enumerate(values):
         if type(label) is not int or not 0 <= label < 10:
-            raise InputError(f"{_shown(path)}: record {record} (from 0): label {label!r:.40}, expected 0..9")
+            # An integer of thousands of digits cannot even be printed.
+            value = label if type(label) is int and abs(label) < 2**64 else f"of type {type(label).__name__}"
+            raise InputError(f"{_shown(path)}: record {record} (from 0): label {value}, expected 0..9")
     return np.array(values, dtype=np.int64)
 
 
@@ -234,7 +242,7 @@ def _contents(folder: Path, limit: int = 6) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     if not names:
         return "it is empty"
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in names[:limit])
+    shown = ", ".join(printable(name) for name in names[:limit])
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return f"it holds {shown}{more}"
 

@@ -9,14 +9,22 @@ raise no warnings either.
 import io
 import pickle
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.errors import InputError
 
-__all__ = ["load_dictionary"]
+__all__ = ["load_dictionary", "printable"]
+
+NUMBER_TYPES: Final = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """Return a stranger's text (a path, a name in a file) so that an error that shows it stays one line."""
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= limit else f"{shown[:limit]}..."
 
 
 class _Refused(Exception):
@@ -39,9 +47,9 @@ class _PickledType:
         self.order = _text(state[1])
 
     def dtype(self) -> np.dtype[Any]:
-        if self.code[:1] not in ("b", "i", "u", "f") or self.order not in ("|", "<", ">", "="):
-            raise _Refused(f"an array of type {self.code!r}")
-        return np.dtype(self.code).newbyteorder(self.order)
+        if self.code not in NUMBER_TYPES or self.order not in ("|", "<", ">", "="):
+            raise _Refused(f"an array of type {self.code!r:.20}")
+        return np.dtype(self.order + self.code)
 
 
 class _PickledArray:
@@ -55,7 +63,7 @@ class _PickledArray:
 
 
 def _array(content: object, element: object, shape: object, order: str) -> NDArray[Any]:
-    if not isinstance(element, _PickledType) or not isinstance(content, bytes | bytearray):
+    if not isinstance(element, _PickledType) or not isinstance(content, bytes):
         raise _Refused("an array of objects")
     if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
         raise _Refused("an array without a shape")
@@ -75,8 +83,13 @@ def _from_buffer(content: object, element: object, shape: object, order: object)
 def _encode(text: str, encoding: object) -> bytes:
     """Python 3 writes bytes into a protocol-2 pickle as latin-1 text to be encoded."""
     if _text(encoding) != "latin1":
-        raise _Refused(f"text to be encoded as {encoding!r}")
+        raise _Refused(f"text to be encoded as {encoding!r:.20}")
     return text.encode("latin1")
+
+
+def _empty() -> bytes:
+    """Return what Python 3 writes into a protocol-2 pickle as a call of ``bytes`` without arguments."""
+    return b""
 
 
 STAND_INS: Final[dict[tuple[str, str], Callable[..., object]]] = {
@@ -87,14 +100,23 @@ STAND_INS: Final[dict[tuple[str, str], Callable[..., object]]] = {
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
     ("numpy._core.numeric", "_frombuffer"): _from_buffer,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _empty,
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The reader in Python: the one in C allocates whatever a damaged file asks for, up to tens of gigabytes."""
+
+    # A bytearray is read as bytes, for the same reason: its length is believed before anything is read.
+    dispatch: ClassVar = {
+        **pickle._Unpickler.dispatch,
+        pickle.BYTEARRAY8[0]: pickle._Unpickler.dispatch[pickle.BINBYTES8[0]],
+    }
+
     def find_class(self, module_name: str, global_name: str, /) -> Callable[..., object]:
         stand_in = STAND_INS.get((module_name, global_name))
         if stand_in is None:
-            raise _Refused(f"{module_name}.{global_name}")
+            raise _Refused(printable(f"{module_name}.{global_name}", 80))
         return stand_in
 
     def persistent_load(self, pid: object, /) -> NoReturn:
@@ -127,8 +149,8 @@ def load_dictionary(content: bytes, name: str) -> dict[str, Any]:
     except _Refused as refused:
         raise InputError(f"{name}: the pickle asks for {refused!s}; expected only arrays and lists") from refused
     except Exception as error:  # the pickle machine raises almost anything on damaged input
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name}: corrupt pickle ({type(error).__name__}: {reason})") from error
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise InputError(f"{name}: corrupt pickle ({reason})") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{name}: the pickle holds a {type(loaded).__name__}, expected a dictionary")
     result: dict[str, Any] = {}

@@ -107,9 +107,9 @@ def _paint_clutter(draws: _Draws, image: Field, background: Field) -> None:
 
 def _paint_occluder(draws: _Draws, image: Field, background: Field, centre_x: Field, centre_y: Field) -> None:
     """Paint a long bar near the object's centre, on a quarter of the images."""
-    u, v = _rotated(draws, centre_x, centre_y, BAR_TILT)
-    v += draws.integers(-9 * PIXEL, 9 * PIXEL)
-    mask = coverage(np.abs(v) - draws.integers(32, 96))
+    _, across = _rotated(draws, centre_x, centre_y, BAR_TILT)
+    across += draws.integers(-9 * PIXEL, 9 * PIXEL)
+    mask = coverage(np.abs(across) - draws.integers(32, 96))
     _paint(image, mask * (draws.integers(0, 3) == 0), _different(draws, background, 20, 110))
 
 

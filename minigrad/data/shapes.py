@@ -100,9 +100,7 @@ def coverage(distance: Field) -> Field:
     return np.clip(PIXEL // 2 - distance, 0, PIXEL)
 
 
-OUTLINES: Final[tuple[Callable[[Field, Field, Field], Field], ...]] = (
-    *(disc, crescent, ring, horseshoe),
-    *(square, triangle, cross, tee),
-)
-TEXTURED: Final[tuple[Callable[[Field, Field, Field], Field], ...]] = (stripes, checker)
+Outline = Callable[[Field, Field, Field], Field]
+OUTLINES: Final[tuple[Outline, ...]] = (disc, crescent, ring, horseshoe, square, triangle, cross, tee)
+TEXTURED: Final[tuple[Outline, ...]] = (stripes, checker)
 CLASSES: Final = tuple(function.__name__ for function in (*OUTLINES, *TEXTURED))

@@ -6,7 +6,6 @@ import numpy as np
 
 from minigrad.nn.init import kaiming_normal, normal
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.norm import batch_statistics
 from minigrad.tensor import Tensor, apply
 
 __all__ = ["BatchNorm", "Conv2d", "GlobalAvgPool", "Linear", "MaxPool2d", "ReLU"]
@@ -73,14 +72,13 @@ class BatchNorm(Module):
                 self.running_variance,
                 eps=self.eps,
             )
-        mean, variance = batch_statistics(x.data)
         count = x.data.size // x.shape[-1]
-        for running, batch in (
-            (self.running_mean, mean),
-            (self.running_variance, variance * (count / (count - 1))),
-        ):
-            running += self.momentum * (batch - running)
-        return apply("batch_norm", x, self.gamma, self.beta, eps=self.eps)
+
+        def observe(mean: np.ndarray, variance: np.ndarray) -> None:
+            self.running_mean += self.momentum * (mean - self.running_mean)
+            self.running_variance += self.momentum * (variance * (count / (count - 1)) - self.running_variance)
+
+        return apply("batch_norm", x, self.gamma, self.beta, eps=self.eps, observe=observe)
 
 
 class ReLU(Module):

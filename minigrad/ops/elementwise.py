@@ -149,8 +149,8 @@ def tanh_jvp(tangents: tuple[Array, ...], x: Array) -> Array:
 
 
 def relu_forward(x: Array) -> tuple[Array, Any]:
-    # NaN stays NaN, and -0 becomes +0.
-    return np.where(x <= 0, x.dtype.type(0), x), x > 0
+    # NaN stays NaN. Adding 0 makes -0 +0: which zero maximum returns depends on the processor.
+    return np.maximum(x, 0) + x.dtype.type(0), x > 0
 
 
 def relu_vjp(gy: Array, positive: Any, needs: Needs) -> tuple[Array | None, ...]:

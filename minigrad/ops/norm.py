@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,6 @@ import numpy as np
 from minigrad.errors import InputError
 from minigrad.primitive import Primitive, register
 from minigrad.reduction import tree_sum
-
-__all__ = ["batch_statistics"]
 
 Array = np.ndarray
 Needs = Sequence[bool]
@@ -21,7 +19,7 @@ def _rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def batch_statistics(x: Array) -> tuple[Array, Array]:
+def _batch_statistics(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of every channel."""
     rows = _rows(x)
     if rows.shape[0] < 2:
@@ -31,8 +29,17 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     return mean, tree_sum(centred * centred) / rows.shape[0]
 
 
-def batch_norm_forward(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[Array, Any]:
-    mean, variance = batch_statistics(x)
+def batch_norm_forward(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float = 1e-5,
+    observe: Callable[[Array, Array], None] | None = None,
+) -> tuple[Array, Any]:
+    """Normalised by the batch's own statistics, which ``observe`` is shown (mean, biased variance)."""
+    mean, variance = _batch_statistics(x)
+    if observe is not None:
+        observe(mean, variance)
     inverse = 1 / np.sqrt(variance + x.dtype.type(eps))
     normalised = (x - mean) * inverse
     return normalised * gamma + beta, (normalised, inverse, gamma)
