@@ -11,31 +11,32 @@ __all__ = ["quantize"]
 
 
 def quantize(
-    model: Sequential, *, bits: int = 2, edge_bits: int = 8, alpha: float = 0.2, forward: str = "hard"
+    model: Sequential, *, bits: int = 2, edge_bits: int | None = 8, alpha: float = 0.2, forward: str = "hard"
 ) -> Sequential:
     """A network whose convolutions and linear layer carry DSQ quantizers; parameters are shared with ``model``.
 
-    The first convolution and the linear layer have weights of ``edge_bits``; the pooled activations too. All others
-    have weights and input activations of ``bits``.
+    All convolutions but the first have weights and input activations of ``bits``. The first convolution's weights, the
+    linear layer's, and the pooled activations have ``edge_bits``; None leaves them in full precision.
 
     Raises
     ------
     InputError
         If the model does not start with a convolution, or a bit width or alpha is outside its domain.
     """
+
+    def quantizer(bits: int | None, range: str) -> DSQ | None:
+        return None if bits is None else DSQ(bits, range, alpha=alpha, forward=forward)
+
     layers: list[Module] = []
     for n, layer in enumerate(model.layers):
-        if isinstance(layer, Conv2d):
-            first = n == 0
-            weight = DSQ(edge_bits if first else bits, "symmetric", alpha=alpha, forward=forward)
-            activation = None if first else DSQ(bits, "positive", alpha=alpha, forward=forward)
-            layer = QConv2d(layer, weight=weight, activation=activation)
-        elif n == 0:
+        if n == 0 and not isinstance(layer, Conv2d):
             raise InputError(f"model: expected a convolution first, got {type(layer).__name__}")
-        elif isinstance(layer, GlobalAvgPool):
+        if isinstance(layer, Conv2d):
+            weight = quantizer(edge_bits if n == 0 else bits, "symmetric")
+            layer = QConv2d(layer, weight=weight, activation=None if n == 0 else quantizer(bits, "positive"))
+        elif isinstance(layer, GlobalAvgPool) and edge_bits is not None:
             layers.append(QuantizeActivation(DSQ(edge_bits, "positive", alpha=alpha, forward=forward)))
         elif isinstance(layer, Linear):
-            weight = DSQ(edge_bits, "symmetric", alpha=alpha, forward=forward)
-            layer = QLinear(layer, weight=weight, activation=None)
+            layer = QLinear(layer, weight=quantizer(edge_bits, "symmetric"), activation=None)
         layers.append(layer)
     return Sequential(*layers)

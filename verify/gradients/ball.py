@@ -139,7 +139,9 @@ class Ball:
             return arb(self._exact)
         if self._log is not None:
             factor, of = self._log
-            return arb(factor) * arb(of).log()
+            # Near 1 the logarithm is small: log1p keeps its relative accuracy.
+            near_one = 2 * of > 1 and of < 2
+            return arb(factor) * (arb(of - 1).log1p() if near_one else arb(of).log())
         assert self._arb is not None
         return self._arb
 

@@ -1,36 +1,30 @@
-"""Central differences: what every float64 vjp and jvp is held against.
+"""Checks by central differences: what every float64 vjp and jvp is held against.
 
-The step of an element x is ``h = cbrt(2^-52) scale``, where truncation (h^2) and rounding (2^-52 / h) balance, with
-``scale = max(|x|, m)`` and m the mean of |x| over the argument (1 where all are 0); h is then made exactly what x + h
-and x - h differ by. Two central differences D(h) and D(h/2) give
-
-    numeric = D(h/2) + (D(h/2) - D(h)) / 3                  (Richardson)
-    error   = |D(h/2) - D(h)| + 8 median|D(h/2) - D(h)| + 2^-50 A / h
-
-The first term is three times the truncation of D(h/2). The median over the argument's elements shows the noise of the
-function (a property of the function, not of an element); eight of them are six standard deviations. A is the sum of
-|gy| |f| at the four points, which rounding cannot undercut. Nothing else is allowed: analytic and numeric may differ by
-``error`` and not more. Where the error is above 2^-10 of the argument's gradients (of the largest, or of A / (4 scale)
-if that is more), the difference does not settle (a kink within h): the element counts as inconclusive, and if more than
+Analytic and numeric derivative may differ by the numeric one's own error estimate and not more (``quotient.py`` says
+what it is made of). Where the difference quotient does not settle, an entry counts as inconclusive, and if more than
 the share ``inconclusive`` of them do, the check fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minigrad.errors import InputError
+from verify.gradients.quotient import (
+    EPSILON,
+    Function,
+    Quotient,
+    float_arrays,
+    mean_size,
+    numeric_directional,
+    numeric_gradient,
+    output,
+)
 
-__all__ = ["Quotient", "Report", "check_adjoint", "check_gradients", "check_jvp", "check_vjp", "numeric_gradient"]
-
-_EPSILON = 2.0**-52
-_SETTLED = 2.0**-10
-
-Function = Callable[..., Any]
+__all__ = ["Report", "check_adjoint", "check_gradients", "check_jvp", "check_vjp"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +38,6 @@ class Report:
         return Report(self.compared + other.compared, self.inconclusive + other.inconclusive)
 
 
-def _arrays(args: Sequence[Any], differentiable: Sequence[int]) -> list[Any]:
-    arrays = list(args)
-    for position in differentiable:
-        arrays[position] = np.array(args[position], dtype=np.float64)
-        if not np.isfinite(arrays[position]).all():
-            raise InputError(f"argument {position}: expected finite numbers")
-    return arrays
-
-
 def _positions(args: Sequence[Any], differentiable: Sequence[int] | None) -> list[int]:
     """The arguments to differentiate by; by default the float64 arrays and floats among them."""
     if differentiable is not None:
@@ -60,58 +45,6 @@ def _positions(args: Sequence[Any], differentiable: Sequence[int] | None) -> lis
     return [
         n for n, a in enumerate(args) if isinstance(a, float) or (isinstance(a, np.ndarray) and a.dtype == np.float64)
     ]
-
-
-def _output(function: Function, args: Sequence[Any]) -> np.ndarray:
-    return np.asarray(function(*args), dtype=np.float64)
-
-
-def _mean_size(x: np.ndarray) -> float:
-    """The mean absolute value, 1 where that is 0."""
-    return float(np.abs(x).mean()) if x.any() else 1.0
-
-
-@dataclass(frozen=True)
-class Quotient:
-    """Central differences for every entry of an array.
-
-    Attributes
-    ----------
-    value, error : the numeric derivative and the error it may have
-    scale : the size a derivative would have if the function changed by itself over the size of its argument
-    """
-
-    value: np.ndarray
-    error: np.ndarray
-    scale: np.ndarray
-
-
-def _extrapolate(wide: np.ndarray, narrow: np.ndarray, size: np.ndarray, h: Any) -> Quotient:
-    """The two slopes of steps h and h/2 combined; ``size`` is the sum of |f| at the four points, h relative to x."""
-    spread = np.abs(narrow - wide)
-    noise = 8 * float(np.median(spread)) if spread.size else 0.0
-    error = spread + noise + 4 * _EPSILON * size / h
-    return Quotient(narrow + (narrow - wide) / 3, error, np.cbrt(_EPSILON) * size / (4 * h))
-
-
-def numeric_gradient(function: Function, args: Sequence[Any], position: int, gy: np.ndarray) -> Quotient:
-    """The gradient of ``sum(gy * function(*args))`` by one argument, in the shape of that argument."""
-    args = _arrays(args, [position])
-    x = args[position]
-    steps = np.cbrt(_EPSILON) * np.maximum(np.abs(x), _mean_size(x))
-    slopes, size = np.zeros((2, *x.shape)), np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-        kept = x[index]
-        for row, h in enumerate((steps[index], steps[index] / 2)):
-            x[index] = kept + h
-            above, forward = x[index], _output(function, args)
-            x[index] = kept - h
-            below, backward = x[index], _output(function, args)
-            # x +- h are rounded: divide by how far apart they really are.
-            slopes[(row, *index)] = float(np.sum(gy * (forward - backward))) / (above - below)
-            size[index] += float(np.sum(np.abs(gy) * (np.abs(forward) + np.abs(backward))))
-        x[index] = kept
-    return _extrapolate(slopes[0], slopes[1], size, steps)
 
 
 def _paste(value: Any) -> str:
@@ -136,10 +69,9 @@ def _compare(
     numeric, error = quotient.value, quotient.error
     if analytic.shape != numeric.shape:
         raise AssertionError(f"{name}: {what} has shape {analytic.shape}, expected {numeric.shape}")
-    largest = np.maximum(np.max(np.abs(numeric), initial=0.0), quotient.scale)
     # NaN must fail, so the comparison asks for agreement instead of looking for a difference.
     agrees = np.abs(analytic - numeric) <= error
-    unsettled = ~(error <= _SETTLED * largest) & np.isfinite(analytic)
+    unsettled = ~quotient.settled & np.isfinite(analytic)
     wrong = ~agrees & ~unsettled
     if wrong.any():
         index = tuple(int(n) for n in np.argwhere(wrong)[0])
@@ -189,8 +121,8 @@ def check_vjp(
         Naming function, argument, index, analytic and numeric value and the error estimate, with a snippet to paste.
     """
     positions = _positions(args, differentiable)
-    arrays = _arrays(args, positions)
-    gy = np.random.default_rng(seed).standard_normal(_output(function, arrays).shape)
+    arrays = float_arrays(args, positions)
+    gy = np.random.default_rng(seed).standard_normal(output(function, arrays).shape)
     gradients = _gradients(name, vjp(gy, *arrays), positions, len(arrays))
     report = Report(0, 0)
     for position, gradient in zip(positions, gradients, strict=True):
@@ -217,7 +149,7 @@ def _tangents(args: list[Any], positions: list[int], seed: int) -> list[Any]:
     tangents: list[Any] = [None] * len(args)
     for position in positions:
         x = args[position]
-        tangents[position] = rng.standard_normal(x.shape) * _mean_size(x)
+        tangents[position] = rng.standard_normal(x.shape) * mean_size(x)
     return tangents
 
 
@@ -237,21 +169,12 @@ def check_jvp(
     ``check_vjp``; every entry of the output is compared.
     """
     positions = _positions(args, differentiable)
-    arrays = _arrays(args, positions)
-    tangents = _tangents(arrays, positions, seed)
-    h = float(np.cbrt(_EPSILON))
-
-    def at(step: float) -> np.ndarray:
-        moved = list(arrays)
-        for position in positions:
-            moved[position] = arrays[position] + step * tangents[position]
-        return _output(function, moved)
-
-    outer, inner = (at(h), at(-h)), (at(h / 2), at(-h / 2))
-    size = sum((np.abs(f) for f in (*outer, *inner)), np.zeros(()))
-    quotient = _extrapolate((outer[0] - outer[1]) / (2 * h), (inner[0] - inner[1]) / h, size, h)
-    analytic = np.asarray(jvp(tuple(tangents), *arrays), np.float64)
-    extra = f"# jvp(tangents, *args): tangents drawn in turn by np.random.default_rng({seed}), see _tangents"
+    arrays = float_arrays(args, positions)
+    quotient, tangents = numeric_directional(function, arrays, _tangents(arrays, positions, seed))
+    analytic = np.asarray(jvp(tangents, *arrays), np.float64)
+    drawn = [f"rng.standard_normal({arrays[p].shape}) * {mean_size(arrays[p])!r}" for p in positions]
+    extra = f"rng = np.random.default_rng({seed})\n# jvp(tangents, *args), the tangents of {positions} in turn:\n"
+    extra += "\n".join(drawn)
     report = _compare(name, "the jvp's entry ", analytic, quotient, arrays, extra)
     return _require_settled(name, report, inconclusive)
 
@@ -272,9 +195,9 @@ def check_adjoint(
     the absolute values of the terms of both sums, n the number of terms and 256 roundings granted to either rule.
     """
     positions = _positions(args, differentiable)
-    arrays = _arrays(args, positions)
+    arrays = float_arrays(args, positions)
     tangents = _tangents(arrays, positions, seed)
-    gy = np.random.default_rng(seed + 1).standard_normal(_output(function, arrays).shape)
+    gy = np.random.default_rng(seed + 1).standard_normal(output(function, arrays).shape)
     forward = np.asarray(jvp(tuple(tangents), *arrays), np.float64) * gy
     gradients = _gradients(name, vjp(gy, *arrays), positions, len(arrays))
     backward = [
@@ -283,7 +206,7 @@ def check_adjoint(
     terms = float(np.abs(forward).sum() + sum(np.abs(b).sum() for b in backward))
     count = forward.size + sum(b.size for b in backward)
     difference = float(forward.sum()) - float(sum(b.sum() for b in backward))
-    if not abs(difference) <= _EPSILON * (count + 256) * terms:
+    if not abs(difference) <= EPSILON * (count + 256) * terms:
         raise AssertionError(
             f"{name}: <gy, jvp(t)> - <vjp(gy), t> = {difference!r}, terms {terms!r}\nTo reproduce (seed {seed}):\n"
             + _snippet(name, arrays, "")

@@ -42,7 +42,7 @@ class Undefined:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _keep
     __neg__ = __abs__ = _keep
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __eq__ = __ne__ = __bool__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = __bool__ = _refuse
     sign = floor = bounds = nearest = enclosure = _refuse
 
 

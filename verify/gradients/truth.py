@@ -76,7 +76,10 @@ def enclose(formula: Formula, args: Sequence[Any], bits: int) -> tuple[Ball, lis
 def sum_of_terms(formula: Formula, args: Sequence[float]) -> tuple[float, tuple[float, ...]]:
     """The sums of the absolute values of the terms of the value and of each partial derivative (see ``Magnitude``)."""
     value, partials = _evaluate(formula, args, Magnitude)
-    return value.terms, tuple(p.terms for p in partials)
+    terms = (value.terms, *(p.terms for p in partials))
+    if not all(math.isfinite(t) for t in terms):
+        raise InputError(f"args: the terms overflow float64 at {tuple(args)}")
+    return terms[0], terms[1:]
 
 
 def value_and_gradient(formula: Formula, args: Sequence[float]) -> Truth:

@@ -1,0 +1,87 @@
+"""The command line: a thin shell over the library. Bad input is one line and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from minigrad.errors import InputError
+from minigrad.kernels import KernelError
+from verify.oracle.command import app as oracle
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A reference for differentiable quantization: certified gradients, kernels proven bit for bit.",
+)
+app.add_typer(oracle, name="oracle", help="Hold your own implementation against the truth.")
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="A CIFAR folder; by default MINIGRAD_DATA, else procedural.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report and checkpoints.")] = Path("demo"),
+    bits: Annotated[int, typer.Option(help="Bits of the inner layers' weights and activations, 1 to 8.")] = 2,
+    alpha: Annotated[float, typer.Option(help="Where alpha starts, 0 < alpha < 1.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the data, the weights and the batches.")] = 0,
+    float_steps: Annotated[int, typer.Option(help="Training steps in float32.")] = 1128,
+    quantized_steps: Annotated[int, typer.Option(help="Training steps with DSQ.")] = 752,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
+) -> None:
+    """Train with DSQ, certify the gradients, export to integers, compare all targets bit for bit; write a report."""
+    from verify.demo import Settings, run  # the rest of the command line starts without loading all this
+
+    settings = Settings(data, out, bits, alpha, seed, float_steps, quantized_steps, batch_size)
+    console = Console()
+    result = run(settings, console)
+    accuracies = ", ".join(f"{name} {100 * value:.2f} %" for name, value in result.accuracies.items())
+    console.print(f"test accuracy: {accuracies}")
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    if not result.passed:
+        console.print("[bold red]FAILED[/]: a proof does not hold; the report shows which")
+        raise typer.Exit(1)
+    console.print("all proofs hold: the same bits on every target, gradients certified")
+
+
+@app.command()
+def show(
+    method: Annotated[str, typer.Argument(help="A quantizer: dsq.")],
+    x: Annotated[list[float] | None, typer.Option(help="Points to evaluate (repeat the option).")] = None,
+    bits: Annotated[int, typer.Option(help="1 to 8.")] = 2,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, e.g. alpha=0.3 (repeat the option).")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the curve and its gradients (.png, .svg, .pdf).")] = None,
+) -> None:
+    """Evaluate a quantizer: soft and hard value, every gradient, and how far each is from the truth."""
+    from verify.show import show as run
+
+    run(method, x, bits, param or [], plot, Console())
+
+
+def main() -> None:
+    """Entry point of ``minigrad``."""
+    try:
+        app()
+    except InputError as error:
+        sys.exit(_complain(str(error), 2))
+    except (KernelError, ImportError) as error:
+        sys.exit(_complain(str(error), 1))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted", 130))
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"minigrad: error: {' '.join(message.splitlines())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""``minigrad demo``: train, certify, export, and the same bits from NumPy, C and NEON code on an emulated core."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from minigrad import PRIMITIVES, training
+from minigrad.checkpoint import write_atomically
+from minigrad.data import Dataset, channel_means, load
+from minigrad.errors import InputError
+from minigrad.models import small_cnn
+from minigrad.nn import Sequential
+from minigrad.optim import Group
+from minigrad.training import Config, History
+from quant.convert import quantize
+from quant.dsq import DSQ
+from quant.evaluation import HardNetwork, evaluate_on_integers
+from quant.export import program_of
+from quant.integer import Program
+from verify.certificate import certify_quantizer, quantizers
+from verify.forward import LayerComparison, compare_forward
+from verify.gradients.differences import Report
+from verify.gradients.primitives import check_primitive
+from verify.gradients.truth import Certificate
+from verify.kernels.compare import Row, compare_program
+from verify.kernels.targets import Runner, available
+
+__all__ = ["Result", "Settings", "run"]
+
+#: Learned ranges and alphas move slowly: their gradients are sums over a whole tensor.
+_GROUPS = {
+    "weight": Group(weight_decay=5e-4),
+    "norm": Group(),
+    "range": Group(rate=0.05, clip=1.0),
+    "shape": Group(rate=0.05, weight_decay=1e-3, clip=1.0),
+}
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``minigrad demo`` is asked for; InputError if it makes no sense."""
+
+    data: Path | None = None
+    out: Path = Path("demo")
+    bits: int = 2
+    alpha: float = 0.2
+    seed: int = 0
+    float_steps: int = 1128
+    quantized_steps: int = 752
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        # The quantizers check their own parameters; an instance is made before anything is read or written.
+        DSQ(self.bits, alpha=self.alpha)
+        for name in ("float_steps", "quantized_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InputError(f"seed: expected at least 0, got {self.seed}")
+
+
+@dataclass
+class Result:
+    """Everything the report shows."""
+
+    settings: Settings
+    data: Dataset
+    floating: Sequential
+    quantized: Sequential
+    histories: tuple[History, History]
+    network: HardNetwork
+    program: Program
+    accuracies: dict[str, float]
+    hard_differences: list[tuple[str, int, int]]
+    rows: list[Row]
+    forward: list[LayerComparison]
+    logit_difference: float
+    classes_changed: int
+    certificates: dict[str, Certificate]
+    primitives: dict[str, Report]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every proof holds."""
+        return not (
+            any(differing for _, _, differing in self.hard_differences)
+            or any(row.mismatches for row in self.rows)
+            or any(layer.not_at_a_tie for layer in self.forward)
+            or any(certificate.bits < CERTIFIED_BITS for certificate in self.certificates.values())
+        )
+
+
+#: What a float64 value or gradient is held to: |error| <= 2^-45 of the sum of its terms.
+CERTIFIED_BITS = 45
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield progress
+
+
+def _add(progress: Progress, name: str, total: int) -> Any:
+    return progress.add_task(name, total=total, note="")
+
+
+def _train(progress: Progress, name: str, model: Sequential, data: Dataset, config: Config, path: Path) -> History:
+    task = _add(progress, name, config.steps)
+
+    def on_step(done: int, loss: float) -> None:
+        progress.update(task, completed=done, note=f"loss {loss:.3f}")
+
+    history = training.train(model, data, config, path, on_step=on_step, measure_every=-(-config.steps // 8))
+    progress.update(task, note=f"test accuracy {100 * history.accuracy[-1][1]:.1f} %")
+    return history
+
+
+def _checkpoints(settings: Settings, data: Dataset) -> Path:
+    """A folder for each kind of run, so that another one's checkpoints are neither used nor lost."""
+    keys = (settings.bits, settings.alpha, settings.seed, settings.float_steps, settings.quantized_steps)
+    return settings.out / "checkpoints" / "-".join(str(k) for k in (data.name, *keys, settings.batch_size))
+
+
+def run(settings: Settings, console: Console) -> Result:
+    """The whole demonstration; writes ``report.html`` and the program into ``settings.out``.
+
+    Raises
+    ------
+    InputError
+        For data, settings or checkpoints that cannot be used; nothing is half written then.
+    """
+    data = load(settings.data, seed=settings.seed)
+    console.print(f"data: {data.name}, {len(data.train_images):,} training and {len(data.test_images):,} test images")
+    folder = _checkpoints(settings, data)
+    means = channel_means(data.train_images)
+    with _progress(console) as progress:
+        floating, quantized, histories = _train_both(progress, settings, data, folder)
+        network = evaluate_on_integers(quantized, means)
+        program = program_of(network, f"small_cnn DSQ {settings.bits}-bit")
+        program.save(settings.out / "network.safetensors")
+        results, differences = _hard_against_integer(progress, network, program, data.test_images)
+        rows = _on_targets(progress, program, data.test_images, results)
+        forward = _against_float(progress, network, data.test_images)
+        certificates, primitives = _certify(progress, quantized, settings.seed)
+        logits = training.predict(quantized, data.test_images, means)
+    result = Result(
+        settings=settings,
+        data=data,
+        floating=floating,
+        quantized=quantized,
+        histories=histories,
+        network=network,
+        program=program,
+        accuracies={
+            "float32": histories[0].accuracy[-1][1],
+            "fake-quantized": float(np.mean(logits.argmax(axis=1) == data.test_labels)),
+            "integer": float(np.mean(results[-1] == data.test_labels)),
+        },
+        hard_differences=differences,
+        rows=rows,
+        forward=forward,
+        logit_difference=float(np.abs(logits - results[-2] * network.logit_scale).max()),
+        classes_changed=int(np.sum(logits.argmax(axis=1) != results[-1])),
+        certificates=certificates,
+        primitives=primitives,
+    )
+    from verify.report.demo import page  # matplotlib takes a second to import
+
+    write_atomically(settings.out / "report.html", page(result).encode())
+    return result
+
+
+def _train_both(
+    progress: Progress, settings: Settings, data: Dataset, folder: Path
+) -> tuple[Sequential, Sequential, tuple[History, History]]:
+    def config(steps: int, rate: float) -> Config:
+        return Config(steps, settings.batch_size, rate, _GROUPS, seed=settings.seed)
+
+    floating = small_cnn(settings.seed, classes=len(data.classes))
+    first = _train(
+        progress,
+        "train in float32",
+        floating,
+        data,
+        config(settings.float_steps, 0.1),
+        folder / "float.safetensors",
+    )
+    quantized = quantize(copy.deepcopy(floating), bits=settings.bits, alpha=settings.alpha)
+    second = _train(
+        progress,
+        f"train with DSQ, {settings.bits} bit",
+        quantized,
+        data,
+        config(settings.quantized_steps, 0.05),
+        folder / "dsq.safetensors",
+    )
+    return floating, quantized, (first, second)
+
+
+def _hard_against_integer(
+    progress: Progress, network: HardNetwork, program: Program, images: np.ndarray
+) -> tuple[list[np.ndarray], list[tuple[str, int, int]]]:
+    """The program's results on all images (each operation's), and per layer how many codes differ from hard evaluation."""
+    task = _add(progress, "integer network = hard evaluation", len(images))
+    names = [*(layer.name for layer in network.layers), "logits"]
+    # The operations whose results are those of hard evaluation: each layer's thresholds, and the linear layer.
+    positions = [2 * n + 1 for n in range(len(network.layers))] + [len(program.ops) - 2]
+    compared, differing = [0] * len(names), [0] * len(names)
+    kept: list[list[np.ndarray]] = []
+    for begin in range(0, len(images), 250):
+        batch = images[begin : begin + 250]
+        integers, codes = program.run(batch), network.run(batch)
+        for n, position in enumerate(positions):
+            compared[n] += codes[n].size
+            differing[n] += int(np.sum(codes[n] != integers[position]))
+        kept.append(integers[-2:])
+        progress.advance(task, len(batch))
+    progress.update(task, note=f"{sum(differing)} of {sum(compared):,} values differ")
+    logits_and_classes = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+    return logits_and_classes, list(zip(names, compared, differing, strict=True))
+
+
+def _on_targets(progress: Progress, program: Program, images: np.ndarray, results: list[np.ndarray]) -> list[Row]:
+    rows: list[Row] = []
+    for runner in available():
+        task = _add(progress, f"same bits: {runner.name}", len(images))
+        rows += _on_target(progress, task, program, images, runner)
+    return rows
+
+
+def _on_target(progress: Progress, task: Any, program: Program, images: np.ndarray, runner: Runner) -> list[Row]:
+    rows = compare_program(program, images, runner, on_images=lambda n: progress.advance(task, n))
+    wrong = sum(row.mismatches for row in rows)
+    progress.update(task, note=f"{wrong} of {sum(row.compared for row in rows):,} values differ")
+    return rows
+
+
+def _against_float(progress: Progress, network: HardNetwork, images: np.ndarray) -> list[LayerComparison]:
+    task = _add(progress, "against training's float32 forward", len(images))
+    layers = compare_forward(network, images, lambda n: progress.advance(task, n))
+    differing, off = sum(layer.differing for layer in layers), sum(layer.not_at_a_tie for layer in layers)
+    progress.update(task, note=f"{differing} codes differ, {off} of them not at a tie")
+    return layers
+
+
+def _certify(progress: Progress, quantized: Sequential, seed: int) -> tuple[dict[str, Certificate], dict[str, Report]]:
+    learned = list(quantizers(quantized))
+    task = _add(progress, "gradients: DSQ in ball arithmetic", len(learned))
+    certificates = {}
+    for name, quantizer in learned:
+        certificates[name] = certify_quantizer(quantizer, seed)
+        progress.advance(task)
+    progress.update(task, note=f"|error| <= 2^-{min(c.bits for c in certificates.values()):g} of the terms")
+    task = _add(progress, "gradients: central differences", len(PRIMITIVES))
+    reports = {}
+    for primitive in PRIMITIVES.values():
+        report = check_primitive(primitive, seed)
+        for n in range(1, _EXAMPLES):
+            report += check_primitive(primitive, seed + n)
+        reports[primitive.name] = report
+        progress.advance(task)
+    progress.update(task, note=f"{sum(r.compared for r in reports.values()):,} derivatives agree")
+    return certificates, reports
