@@ -85,7 +85,7 @@ def _expm1_double(x: np.ndarray) -> np.ndarray:
 def _log_double(x: np.ndarray, correction: Any = 0.0) -> np.ndarray:
     """log(x) + correction for positive finite x; the correction is below an ulp of x / x."""
     subnormal = x < 2.0**-1022
-    bits = np.where(subnormal, x * 2.0**54, x).view(np.int64)
+    bits = (x * np.where(subnormal, 2.0**54, 1.0)).view(np.int64)
     e = (bits - _SQRT_HALF_BITS) >> 52
     m = (bits - (e << 52)).view(np.float64)
     k = (e - 54 * subnormal).astype(np.float64)
@@ -151,15 +151,20 @@ def tanh(x: Any) -> Any:
 
 
 def tanh_sech2(x: Any) -> tuple[Any, Any]:
-    """tanh x and its slope 1 - tanh^2 x, both from one m = expm1(-2|x|) rounded to the dtype of x.
+    """tanh x and its slope 1 - tanh^2 x, from e = exp(-2|x|) and m = expm1(-2|x|), each rounded to the dtype of x.
 
-    ``(1 - t)(1 + t)`` would lose the slope's relative accuracy where t is close to 1.
+    Where t is close to 1, ``(1 - t)(1 + t)`` has lost the slope's relative accuracy, and so has ``1 + m``; e has not.
     """
-    m = expm1(-2 * abs(x))
-    slope = 4 * (1 + m) / ((2 + m) * (2 + m))
     if not _is_float(x):
-        return x.tanh(), slope
-    return np.copysign(m / (2 + m), x), slope
+        e = (-2 * abs(x)).exp()
+        return x.tanh(), 4 * e / ((1 + e) * (1 + e))
+    value, dtype = _in_double(-2 * abs(x))
+    nan = np.isnan(value)
+    k, p = _reduce_exp(np.where(nan, 0.0, np.maximum(value, -700.0)))
+    s = _power_of_two(k)
+    e = np.where(nan, np.nan, s + s * p).astype(dtype, copy=False)
+    m = np.where(nan, np.nan, s * p + (s - 1.0)).astype(dtype, copy=False)
+    return np.copysign(m / (2 + m), x), 4 * e / ((1 + e) * (1 + e))
 
 
 def floor(x: Any) -> Any:

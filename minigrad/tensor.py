@@ -130,7 +130,7 @@ class Tensor:
                     continue
                 before = gradients.get(id(parent))
                 gradients[id(parent)] = g if before is None else before + g
-            record.residuals = _USED
+            record.residuals, record.parents = _USED, ()
 
     def __add__(self, other: Any) -> Tensor:
         return apply("add", self, other)

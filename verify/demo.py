@@ -218,7 +218,7 @@ def _train_both(
 def _hard_against_integer(
     progress: Progress, network: HardNetwork, program: Program, images: np.ndarray
 ) -> tuple[list[np.ndarray], list[tuple[str, int, int]]]:
-    """The program's results on all images (each operation's), and per layer how many codes differ from hard evaluation."""
+    """The program's logits and classes of all images, and for each layer how many codes are not hard evaluation's."""
     task = _add(progress, "integer network = hard evaluation", len(images))
     names = [*(layer.name for layer in network.layers), "logits"]
     # The operations whose results are those of hard evaluation: each layer's thresholds, and the linear layer.

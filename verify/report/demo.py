@@ -56,8 +56,9 @@ def _training(out: Page, result: Result) -> None:
     floating, quantized = result.histories
     out.section(
         "Training",
-        f"{len(floating.loss):,} steps in float32, then {len(quantized.loss):,} with DSQ: weights and activations of the "
-        f"inner layers at {result.settings.bits} bits, the first and the last layer at 8. Ranges and alpha are learned.",
+        f"{len(floating.loss):,} steps in float32, then {len(quantized.loss):,} with DSQ: weights and activations of "
+        f"the inner layers at {result.settings.bits} bits, the first and the last layer at 8. Range and alpha "
+        "are learned.",
     )
     out.plot(training_curves(floating, quantized, result.settings.bits))
 
@@ -97,9 +98,9 @@ def _bits_section(out: Page, result: Result) -> None:
 def _float_section(out: Page, result: Result) -> None:
     out.section(
         "Against training's float32 forward",
-        "Each layer ran in float32 from the codes that hard evaluation gives it. Where a code differs, its place on the "
-        "grid lies at a tie between two codes, closer than float32's rounding error can reach; distances are in steps "
-        "of the code.",
+        "Each layer ran in float32 from the codes that hard evaluation gives it. Where a code differs, its place on "
+        "the grid lies at a tie between two codes, closer than float32's rounding error can reach; distances are in "
+        "steps of the code.",
     )
     rows = []
     for layer in result.forward:
@@ -118,9 +119,9 @@ def _float_section(out: Page, result: Result) -> None:
 def _gradients(out: Page, result: Result) -> None:
     out.section(
         "Gradient certificate: DSQ in ball arithmetic",
-        "The float64 value and gradients at the learned parameters of each quantizer, at its ends and their neighbours, "
-        "levels, ties and random points. The same formula in ball arithmetic encloses the truth; derivatives come from "
-        "power series over balls, not from the hand-written backward. Stated is the proven bound of the error against "
+        "The float64 value and gradients at the learned parameters of each quantizer, at its ends and their "
+        "neighbours, levels, ties and random points. The same formula in ball arithmetic encloses the truth; "
+        "derivatives come from power series over balls, not from the hand-written backward. Stated is the proven bound of the error against "
         "the sum of the absolute values of the formula's terms.",
     )
     names = [bound.name for bound in next(iter(result.certificates.values())).bounds]

@@ -22,9 +22,9 @@ static inline double power_of_two(double rounded) {
     return value;
 }
 
-/* expm1 for x <= 0 as minigrad/elementary.py computes it. */
-static inline double expm1_negative(double x) {
-    const double c = x < -60.0 ? -60.0 : x;
+/* exp x, and expm1 x in *m, for x <= 0 as minigrad/elementary.py computes them. */
+static inline double exp_negative(double x, double *m) {
+    const double c = x < -700.0 ? -700.0 : x;
     const double rounded = c * 0x1.71547652b82fep+0 + 0x1.8p52;
     const double k = rounded - 0x1.8p52;
     const double r = (c - k * 0x1.62e42fefa4p-1) - k * -0x1.8432a1b0e2634p-43;
@@ -43,8 +43,8 @@ static inline double expm1_negative(double x) {
     p = p * r + 1.0 / 2.0;
     p = r + r * r * p;
     const double s = power_of_two(rounded);
-    const double y = s * p + (s - 1.0);
-    return x == 0.0 ? x : y;
+    *m = s * p + (s - 1.0);
+    return s + s * p;
 }
 
 /* floor of v, limited to [0, top]; NaN or 0 for NaN, whose other terms stay NaN. Adding and subtracting 1.5 times the
@@ -57,8 +57,8 @@ static inline REAL limited_floor(REAL v, REAL top) {
     return rounded > bounded ? rounded - 1 : rounded;
 }
 
-/* v, i, z and m = expm1(-2 |K z|) of a piece. */
-static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL *z, REAL *kz, REAL *m) {
+/* v, i, z, K z, m = expm1(-2 |K z|) and n = exp(-2 |K z|) of a piece. */
+static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL *z, REAL *kz, REAL *m, REAL *n) {
     const REAL l = (REAL)q->l, step = (REAL)q->step, gain = (REAL)q->gain, last = (REAL)(q->top - 1);
     for (int e = 0; e < PIECE; e++) {
         v[e] = (x[e] - l) / step;
@@ -68,7 +68,9 @@ static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL
     }
     for (int e = 0; e < PIECE; e++) {
         const REAL size = kz[e] < 0 ? -kz[e] : kz[e];
-        m[e] = (REAL)expm1_negative((double)((REAL)-2 * size));
+        double minus_one;
+        n[e] = (REAL)exp_negative((double)((REAL)-2 * size), &minus_one);
+        m[e] = (REAL)minus_one;
     }
 }
 
@@ -78,9 +80,9 @@ static inline REAL tanh_of(REAL m, REAL x) {
 }
 
 static inline void soft_piece(const REAL *x, const mgk_dsq *q, REAL *y) {
-    REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE];
+    REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE], small[PIECE];
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, rest = 1 - (REAL)q->alpha;
-    place(x, q, v, i, z, kz, m);
+    place(x, q, v, i, z, kz, m, small);
     for (int e = 0; e < PIECE; e++) {
         const REAL t = tanh_of(m[e], kz[e]);
         REAL value = l + step * (i[e] + (t / rest + 1) * (REAL)0.5);
@@ -128,16 +130,16 @@ int FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_
 
 /* Gradients of a piece: dx, and the terms of dl, du and dalpha. */
 static inline void vjp_piece(const REAL *gy, const REAL *x, const mgk_dsq *q, REAL *dx, REAL *dl, REAL *du, REAL *da) {
-    REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE];
+    REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE], small[PIECE];
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, alpha = (REAL)q->alpha, gain = (REAL)q->gain;
     const REAL n = (REAL)q->top, s = 1 / (1 - alpha);
     const REAL half_gain = gain * s * (REAL)0.5, square = s * s, twice = 2 * s, spread = alpha * (2 - alpha);
     const REAL half_step = step * (REAL)0.5;
     const int hard = q->hard_gradient;
-    place(x, q, v, i, z, kz, m);
+    place(x, q, v, i, z, kz, m, small);
     for (int e = 0; e < PIECE; e++) {
         const REAL t = tanh_of(m[e], kz[e]);
-        const REAL d2 = 4 * (1 + m[e]) / ((2 + m[e]) * (2 + m[e]));
+        const REAL d2 = 4 * small[e] / ((1 + small[e]) * (1 + small[e]));
         const REAL slope = half_gain * d2;
         const REAL soft = i[e] + (s * t + 1) * (REAL)0.5;
         const REAL code = limited_floor(v[e] + (REAL)0.5, n);

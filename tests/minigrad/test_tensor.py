@@ -1,0 +1,119 @@
+"""The tape."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from minigrad import PRIMITIVES, Tensor, apply, no_grad
+from minigrad.primitive import register
+
+
+def leaf(*values: float) -> Tensor:
+    return Tensor(np.array(values), requires_grad=True)
+
+
+def test_a_tensor_used_twice_gets_both_gradients() -> None:
+    x = leaf(2.0, 3.0)
+    (x * x + x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [5.0, 7.0]
+
+
+def test_a_diamond_is_walked_once() -> None:
+    x = leaf(3.0)
+    y = x * 2.0
+    (y * y).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [24.0]
+
+
+def test_gradients_accumulate_over_calls() -> None:
+    x = leaf(1.0)
+    for _ in range(3):
+        (x * 4.0).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [12.0]
+
+
+def test_numbers_on_either_side() -> None:
+    x = leaf(2.0)
+    y = 1.0 - 6.0 / (x + 1.0) * 2.0
+    assert y.data.tolist() == [-3.0]
+    y.sum().backward()
+    assert x.grad is not None
+    assert np.allclose(x.grad, 12.0 / 9.0)
+
+
+def test_arrays_join_as_constants() -> None:
+    x = leaf(2.0, 3.0)
+    (np.array([10.0, 100.0]) * x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [10.0, 100.0]
+
+
+def test_float32_stays_float32() -> None:
+    x = Tensor(np.ones(3, np.float32), requires_grad=True)
+    y = (2.0 * x / 3.0 - 1.0).mean()
+    assert y.dtype == np.float32
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.dtype == np.float32
+
+
+def test_nothing_is_recorded_without_need() -> None:
+    x = leaf(1.0)
+    with no_grad():
+        y = x * 2.0
+    assert not y.requires_grad
+    assert not (Tensor(np.ones(1)) * 2.0).requires_grad
+    assert not x.detach().requires_grad
+
+
+def test_a_second_backward_is_refused() -> None:
+    x = leaf(1.0)
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="used by an earlier backward"):
+        y.backward()
+
+
+def test_bad_calls_name_what_was_expected() -> None:
+    with pytest.raises(RuntimeError, match="does not depend"):
+        Tensor(np.ones(1)).backward()
+    with pytest.raises(ValueError, match=r"gradient: expected one of shape \(2,\)"):
+        (leaf(1.0, 2.0) * 1.0).backward()
+    with pytest.raises(ValueError, match=r"gradient: expected shape \(2,\), got \(3,\)"):
+        (leaf(1.0, 2.0) * 1.0).backward(np.ones(3))
+    with pytest.raises(TypeError, match="add: tensor 1 is float32, the others float64"):
+        leaf(1.0) + Tensor(np.ones(1, np.float32))
+    with pytest.raises(TypeError, match="expected numbers"):
+        Tensor(np.array(["a"]))
+
+
+def test_names_in_the_registry_are_unique() -> None:
+    with pytest.raises(ValueError, match="'add' is registered already"):
+        register(PRIMITIVES["add"])
+
+
+def test_residuals_are_freed_by_backward() -> None:
+    x = leaf(*range(3))
+    y = apply("exp", x)
+    kept = weakref.ref(y.data)
+    loss = y.sum()
+    del y
+    assert kept() is not None
+    loss.backward()
+    gc.collect()
+    assert kept() is None, "the tape still holds what only the vjp needed"
+
+
+def test_the_incoming_gradient_is_not_written_to() -> None:
+    x = leaf(1.0, 2.0)
+    gradient = np.array([1.0, 1.0])
+    y = x.reshape(2, 1).reshape(2)
+    (y + y).backward(gradient)
+    assert gradient.tolist() == [1.0, 1.0]
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 2.0]
