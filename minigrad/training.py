@@ -61,7 +61,8 @@ def _digest(model: Module, data: Dataset, config: Config) -> str:
     """Names a run: configuration, data, and the arrays the model has before the first step."""
     record = json.dumps(asdict(config), sort_keys=True)
     digest = hashlib.sha256(record.encode())
-    for array in (data.train_images, data.train_labels, *model.state().values()):
+    arrays: list[np.ndarray] = [data.train_images, data.train_labels, *model.state().values()]
+    for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -46,7 +46,8 @@ def _split(total: int, elements: int, work: Any) -> None:
 def _elementwise(name: str, x: np.ndarray, *parameters: Any) -> np.ndarray:
     library = kernels.native()
     dtype, ctype = _NAMES[x.dtype]
-    q = _parameters(x, *parameters, False)
+    l, u, alpha, bits = parameters
+    q = _parameters(x, l, u, alpha, bits, False)
     source = np.ascontiguousarray(x)
     y = np.empty_like(source)
     function = getattr(library.lib, f"mgk_dsq_{dtype}_{name}")

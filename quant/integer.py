@@ -11,6 +11,7 @@ A weight of code j and b bits is the odd integer 2 j - N with N = 2^b - 1; activ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -312,6 +313,19 @@ class Program:
                 f"pixels: expected uint8 images of shape {self.input_shape}, got {pixels.dtype} {pixels.shape}"
             )
         return pixels
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to a safetensors file; see ``quant.program_file``."""
+        from quant.program_file import save  # which imports this file
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Read a program from a file; InputError if there is none."""
+        from quant.program_file import load
+
+        return load(path)
 
     def run(self, pixels: np.ndarray) -> list[np.ndarray]:
         """What each operation gives for these images, in NumPy."""

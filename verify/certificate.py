@@ -58,4 +58,4 @@ def certify_quantizer(quantizer: DSQ, seed: int, count: int = 60) -> Certificate
     x = points(l, u, bits, count, seed)
     value = dsq.soft(x, l, u, alpha, bits)
     partials = dsq.soft_partials(x, l, u, alpha, bits)
-    return certify(lambda *args: dsq.soft(*args, bits), (x, l, u, alpha), value, partials)
+    return certify(lambda x, l, u, alpha: dsq.soft(x, l, u, alpha, bits), (x, l, u, alpha), value, partials)

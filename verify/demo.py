@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from minigrad import PRIMITIVES, training
+from minigrad import PRIMITIVES, threads, training
 from minigrad.checkpoint import write_atomically
 from minigrad.data import Dataset, channel_means, load
 from minigrad.errors import InputError
@@ -157,7 +159,7 @@ def run(settings: Settings, console: Console) -> Result:
         program = program_of(network, f"small_cnn DSQ {settings.bits}-bit")
         program.save(settings.out / "network.safetensors")
         results, differences = _hard_against_integer(progress, network, program, data.test_images)
-        rows = _on_targets(progress, program, data.test_images, results)
+        rows = _on_targets(progress, program, data.test_images)
         forward = _against_float(progress, network, data.test_images)
         certificates, primitives = _certify(progress, quantized, settings.seed)
         logits = training.predict(quantized, data.test_images, means)
@@ -238,19 +240,19 @@ def _hard_against_integer(
     return logits_and_classes, list(zip(names, compared, differing, strict=True))
 
 
-def _on_targets(progress: Progress, program: Program, images: np.ndarray, results: list[np.ndarray]) -> list[Row]:
-    rows: list[Row] = []
-    for runner in available():
-        task = _add(progress, f"same bits: {runner.name}", len(images))
-        rows += _on_target(progress, task, program, images, runner)
-    return rows
+def _on_targets(progress: Progress, program: Program, images: np.ndarray) -> list[Row]:
+    """Every target on every image; the emulated cores run side by side."""
+    runners = available(progress.console.print)
+    tasks = [_add(progress, f"same bits: {runner.name}", len(images)) for runner in runners]
 
+    def compare(runner: Runner, task: Any) -> list[Row]:
+        rows = compare_program(program, images, runner, on_images=lambda n: progress.advance(task, n))
+        wrong = sum(row.mismatches for row in rows)
+        progress.update(task, note=f"{wrong} of {sum(row.compared for row in rows):,} values differ")
+        return rows
 
-def _on_target(progress: Progress, task: Any, program: Program, images: np.ndarray, runner: Runner) -> list[Row]:
-    rows = compare_program(program, images, runner, on_images=lambda n: progress.advance(task, n))
-    wrong = sum(row.mismatches for row in rows)
-    progress.update(task, note=f"{wrong} of {sum(row.compared for row in rows):,} values differ")
-    return rows
+    with ThreadPoolExecutor(threads.count()) as pool:
+        return list(chain.from_iterable(pool.map(compare, runners, tasks)))
 
 
 def _against_float(progress: Progress, network: HardNetwork, images: np.ndarray) -> list[LayerComparison]:

@@ -1,10 +1,10 @@
 """Training's float32 forward against hard evaluation, layer by layer from the same input codes.
 
 Float32 rounds; hard evaluation does not, up to its one float64 expression. So a code may differ, but only where the
-place on the grid of codes lies closer to a tie than float32's error can reach. The bound of that error, first order in
-u = 2^-24, is derived from the operations, for K terms, weights of range U and activations a:
+place on the grid of codes lies closer to a tie than float32's error reaches. For each code that differs the error is
+bounded from the operations themselves, with u = 2^-24, terms t_k = weight times activation and their sums s_k:
 
-    accumulator   (K + 10) u U sum|a|         levels of weights are off by 5 u U, of activations by 3 u a; K roundings
+    accumulator   sum |t_k - real t_k| (the levels are rounded) + u sum |s_k| (one rounding a term)
     batch norm    |gamma inverse| (that + 8 u |accumulator - mean|) + 2 u |y|
     grid          that / step + 5 u (|y / step| + 1)
 """
@@ -18,9 +18,9 @@ import numpy as np
 
 from minigrad.data import normalize
 from minigrad.nn import ReLU
+from minigrad.ops.conv_reference import BLOCK
 from minigrad.tensor import Tensor, no_grad
 from quant.evaluation import HardLayer, HardNetwork
-from quant.integer import Conv2d
 
 __all__ = ["LayerComparison", "compare_forward"]
 
@@ -64,7 +64,7 @@ def compare_forward(
             exact = layer.epilogue.codes(accumulators)
             with no_grad():
                 y = ReLU()(layer.norm.eval()(layer.conv.eval()(Tensor(levels))))
-            _compare(layer, codes, accumulators, exact, layer.next_quantizer.codes(y.data), result)
+            _compare(layer, codes, levels, accumulators, exact, layer.next_quantizer.codes(y.data), result)
             codes, levels = exact, layer.next_quantizer.levels()[exact]
         if on_batch is not None:
             on_batch(len(codes))
@@ -74,6 +74,7 @@ def compare_forward(
 def _compare(
     layer: HardLayer,
     codes: np.ndarray,
+    levels: np.ndarray,
     accumulators: np.ndarray,
     exact: np.ndarray,
     single: np.ndarray,
@@ -86,7 +87,8 @@ def _compare(
     position = layer.epilogue.position(accumulators)[where]
     tie = np.maximum(exact[where], single[where]) - 0.5
     distance = np.abs(position - tie)
-    bound = _error_bound(layer, codes, accumulators)[where]
+    indices = [tuple(int(n) for n in index) for index in zip(*where, strict=True)]
+    bound = np.array([_error_bound(layer, codes, levels, int(accumulators[index]), index) for index in indices])
     apart = np.abs(exact[where].astype(np.int64) - single[where]) != 1
     result.differing += distance.size
     result.not_at_a_tie += int(np.sum((distance > bound) | apart))
@@ -95,25 +97,43 @@ def _compare(
         result.worst_distance, result.bound_there = float(distance[worst]), float(bound[worst])
 
 
-def _error_bound(layer: HardLayer, codes: np.ndarray, accumulators: np.ndarray) -> np.ndarray:
-    """Bound of float32's error in the place on the grid, for every output."""
-    op, e = layer.accumulate, layer.epilogue
-    terms = int(np.prod(op.weight_codes.shape[1:]))
-    ones = Conv2d(
-        np.ones((1, *op.weight_codes.shape[1:]), np.uint8),
-        1,
-        op.activation_bits,
-        None,
-        op.stride,
-        op.pads,
-        op.dilation,
-    )
+def _error_bound(
+    layer: HardLayer, codes: np.ndarray, levels: np.ndarray, accumulator: int, index: tuple[int, ...]
+) -> float:
+    """Bound of float32's error in the place on the grid, for one output (image, row, column, channel)."""
+    e, channel = layer.epilogue, index[-1]
+    real, single = _terms(layer, codes, levels, index)
+    in_accumulator = float(np.sum(np.abs(single - real)) + _U * np.sum(np.abs(np.cumsum(single))))
+    value = accumulator * e.scale
+    gain, off = abs(e.gamma[channel] * e.inverse[channel]), abs(value - e.mean[channel])
+    y = abs((value - e.mean[channel]) * e.inverse[channel] * e.gamma[channel] + e.beta[channel])
+    in_y = gain * (in_accumulator + 8 * _U * off) + 2 * _U * y
+    return float(in_y / e.step + 5 * _U * (y / e.step + 1))
+
+
+def _terms(
+    layer: HardLayer, codes: np.ndarray, levels: np.ndarray, index: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The terms of one output in their order: as real numbers, and as float32 has them (both in float64)."""
+    op, (image, row, column, channel) = layer.accumulate, index
+    assert op.dilation == (1, 1)
+    _, height, width, _ = op.weight_codes.shape
+    top, bottom, left, right = op.pads
     zero = 0 if op.zero is None else op.zero.astype(np.int64)
-    sizes = np.abs(codes.astype(np.int64) - zero).astype(np.uint8)
-    # U times an activation's step is scale times N, the largest odd integer.
-    largest_weight = (1 << op.weight_bits) - 1
-    in_accumulator = (terms + 10) * _U * e.scale * largest_weight * ones.run(sizes)
-    value = accumulators * e.scale
-    y = np.abs((value - e.mean) * e.inverse * e.gamma + e.beta)
-    in_y = np.abs(e.gamma * e.inverse) * (in_accumulator + 8 * _U * np.abs(value - e.mean)) + 2 * _U * y
-    return in_y / e.step + 5 * _U * (y / e.step + 1)
+    padding = ((top, bottom), (left, right), (0, 0))
+    differences = np.pad(codes[image].astype(np.int64) - zero, padding)
+    inputs = np.pad(levels[image].astype(np.float64), padding)
+    y, x = row * op.stride[0], column * op.stride[1]
+    window = np.s_[y : y + height, x : x + width]
+    weights = layer.conv.weight_quantizer
+    assert weights is not None
+    odd = 2 * op.weight_codes[channel].astype(np.int64) - ((1 << op.weight_bits) - 1)
+    real = odd * differences[window] * layer.epilogue.scale
+    single = weights.levels()[op.weight_codes[channel]].astype(np.float64) * inputs[window]
+    return _in_order(real), _in_order(single)
+
+
+def _in_order(terms: np.ndarray) -> np.ndarray:
+    """(kernel row, column, channel) in the order of summation: channels in blocks of 64, then taps."""
+    blocks = [terms[..., first : first + BLOCK].ravel() for first in range(0, terms.shape[-1], BLOCK)]
+    return np.concatenate(blocks)

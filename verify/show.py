@@ -58,7 +58,7 @@ def show(method: str, x: list[float] | None, bits: int, param: list[str], plot: 
     for row in zip(points, value, hard, *partials, strict=True):
         table.add_row(*(f"{number:.12g}" for number in row))
     console.print(table)
-    certificate = certify(lambda *args: dsq.soft(*args, bits), (points, l, u, alpha), value, partials)
+    certificate = certify(lambda x, l, u, alpha: dsq.soft(x, l, u, alpha, bits), (points, l, u, alpha), value, partials)
     for bound in certificate.bounds:
         proven = "exact" if bound.bits == math.inf else f"|error| <= 2^-{bound.bits:g} of the sum of the terms"
         console.print(f"  certified {bound.name}: {proven}", highlight=False)

@@ -10,7 +10,7 @@
 
 static size_t element_size(mgk_path path)
 {
-    return path == MGK_NEON ? sizeof(int8_t) : sizeof(int16_t);
+    return path == MGK_NEON ? sizeof(int8_t) : sizeof(int32_t);
 }
 
 static mgk_status check_path(mgk_path path)
@@ -84,8 +84,7 @@ static void store_weight(uint8_t *prepared, mgk_path path, size_t index, int32_t
         const int8_t narrow = (int8_t)weight;
         memcpy(prepared + index * sizeof narrow, &narrow, sizeof narrow);
     } else {
-        const int16_t narrow = (int16_t)weight;
-        memcpy(prepared + index * sizeof narrow, &narrow, sizeof narrow);
+        memcpy(prepared + index * sizeof weight, &weight, sizeof weight);
     }
 }
 

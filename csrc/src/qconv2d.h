@@ -1,7 +1,7 @@
 /* What the paths of the integer convolution share. Arguments are checked by qconv2d.c.
  *
  * Prepared weights: a header, then [block of 16 output channels][kernel row][kernel column][input channel][16] odd
- * integers, int16 for the scalar path and int8 for NEON. Lanes beyond the last output channel are 0.
+ * integers, int32 for the scalar path and int8 for NEON. Lanes beyond the last output channel are 0.
  * The header says what the buffer was made for, so that a call with another shape is refused.
  *
  * Workspace: one code an input channel (zero, or zeros), the padded image, then what the path adds.

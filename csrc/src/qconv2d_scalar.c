@@ -3,16 +3,22 @@
 
 #include "qconv2d.h"
 
+#if defined(__clang__)
+#define MGK_ALONE __attribute__((noinline)) /* inlined, clang keeps some of the 16 sums in single registers */
+#else
+#define MGK_ALONE
+#endif
+
 /* sums += weight * (code - zero) over the input channels of one tap. */
-static void add_tap(int32_t sums[MGK_BLOCK], const uint8_t *weights, const uint8_t *codes, const uint8_t *zero,
-                    size_t in_channels)
+MGK_ALONE static void add_tap(int32_t *restrict sums, const uint8_t *restrict weights, const uint8_t *restrict codes,
+                              const uint8_t *restrict zero, size_t in_channels)
 {
 #if defined(__clang__)
 #pragma clang loop vectorize(disable) /* lanes are output channels; clang would gather input channels instead */
 #endif
     for (size_t i = 0; i < in_channels; i++) {
-        const int16_t difference = (int16_t)(codes[i] - zero[i]);
-        int16_t row[MGK_BLOCK];
+        const int32_t difference = codes[i] - zero[i];
+        int32_t row[MGK_BLOCK];
         memcpy(row, weights + i * sizeof row, sizeof row);
         for (int o = 0; o < MGK_BLOCK; o++) {
             sums[o] += row[o] * difference;
@@ -31,7 +37,7 @@ static void run_pixel(const mgk_qconv2d_image *image, const uint8_t *corner, int
             const uint8_t *row = corner + ky * c->dilation_y * image->geometry->padded_width * c->in_channels;
             for (size_t kx = 0; kx < c->kernel_width; kx++) {
                 add_tap(sums, weights, row + kx * c->dilation_x * c->in_channels, image->zero, c->in_channels);
-                weights += c->in_channels * MGK_BLOCK * sizeof(int16_t);
+                weights += c->in_channels * MGK_BLOCK * sizeof(int32_t);
             }
         }
         const size_t left = c->out_channels - block;

@@ -3,7 +3,7 @@
 Eight classes are outlines, two are textures on some outline. Colours, contrast, place, size, orientation, shading,
 background, clutter, an occluding bar and noise are drawn independently of the class, and classes come in pairs
 that differ in a detail: a ring and a ring with a gap, a cross and a cross that lost an arm. So neither colour nor
-a template decides, and a network has to look at shape: a linear classifier of the pixels gets 26 %, five
+a template decides, and a network has to look at shape: a linear classifier of the pixels gets 27 %, five
 convolutions of 16 to 64 channels in float 94 % after eight epochs of augmented batches of 64.
 
 Only integer arithmetic (and exact square roots) on Philox words: the same bytes on every machine.

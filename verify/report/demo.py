@@ -13,6 +13,7 @@ from verify.report.plots import quantizer_curve, training_curves, weight_histogr
 
 if TYPE_CHECKING:
     from verify.demo import Result
+    from verify.kernels.compare import Row
 
 __all__ = ["page"]
 
@@ -76,23 +77,23 @@ def _bits_section(out: Page, result: Result) -> None:
     out.table(("layer", "codes compared", "differ"), rows)
     out.section(
         "Bit for bit, by target",
-        "Each target ran the whole program; every integer of every operation is compared with the NumPy reference.",
+        "Each target ran the whole program on every test image; every integer of every operation is compared with the "
+        "NumPy reference. Given is the number of integers that differ; (scalar) marks operations for which a path uses "
+        "the scalar kernel.",
     )
-    out.table(
-        ("target", "path", "operation", "images", "values compared", "differ"),
-        [
-            (
-                row.target,
-                row.path,
-                row.operation,
-                f"{row.images:,}",
-                f"{row.compared:,}",
-                _verdict(row.mismatches, "0", f"{row.mismatches:,}: {row.first}"),
-            )
-            for row in result.rows
-        ],
-        text_columns=3,
-    )
+    runners: dict[str, list[Row]] = {}
+    for row in result.rows:
+        runners.setdefault(row.runner, []).append(row)
+    lines = []
+    for same in zip(*runners.values(), strict=True):
+        cells = [_verdict(row.mismatches, _path(row), f"{row.mismatches:,}: {row.first}") for row in same]
+        lines.append((same[0].operation, f"{same[0].images:,}", f"{same[0].compared:,}", *cells))
+    out.table(("operation", "images", "values, each target", *runners), lines)
+
+
+def _path(row: Row) -> str:
+    """No difference, and the path where the kernel has not the runner's own."""
+    return "0" if row.runner.endswith(row.path) else f"0 ({row.path})"
 
 
 def _float_section(out: Page, result: Result) -> None:
@@ -121,8 +122,8 @@ def _gradients(out: Page, result: Result) -> None:
         "Gradient certificate: DSQ in ball arithmetic",
         "The float64 value and gradients at the learned parameters of each quantizer, at its ends and their "
         "neighbours, levels, ties and random points. The same formula in ball arithmetic encloses the truth; "
-        "derivatives come from power series over balls, not from the hand-written backward. Stated is the proven bound of the error against "
-        "the sum of the absolute values of the formula's terms.",
+        "derivatives come from power series over balls, not from the hand-written backward. Stated is the proven "
+        "bound of the error against the sum of the absolute values of the formula's terms.",
     )
     names = [bound.name for bound in next(iter(result.certificates.values())).bounds]
     out.table(

@@ -26,7 +26,7 @@ th { background: #f1f3f5; font-weight: 600; } td.text, th.text { text-align: lef
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 .plots { display: flex; flex-wrap: wrap; gap: 12px; }
 .plots > div, .wide { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 8px; }
-.plots svg { width: 310px; height: auto; display: block; } .wide svg { width: 100%; height: auto; display: block; }
+.plots svg { width: 298px; height: auto; display: block; } .wide svg { width: 100%; height: auto; display: block; }
 .scroll { overflow-x: auto; }
 code { background: #e9ecef; border-radius: 4px; padding: 1px 5px; font-size: 13px; }
 """

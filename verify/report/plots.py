@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,7 +19,7 @@ from quant.dsq import DSQ
 __all__ = ["method_plot", "quantizer_curve", "training_curves", "weight_histograms"]
 
 SOFT, HARD, SLOPE, FLOAT = "#0b6e8f", "#d1495b", "#6a994e", "#6c757d"
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "minigrad",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -71,13 +72,22 @@ def training_curves(floating: History, quantized: History, bits: int) -> str:
 
 def _draw_curve(axes: Axes, slope_axes: Axes, quantizer: DSQ) -> None:
     l, u, alpha = (float(p) for p in quantizer.parameters_now())
-    margin = 0.15 * (u - l)
-    x = np.linspace(l - margin, u + margin, 1200)
+    low, high = _window(quantizer)
+    x = np.linspace(low, high, 1200)
     axes.plot(x, x, color="#ced4da", linewidth=0.8)
     axes.plot(x, dsq.hard(x, l, u, alpha, quantizer.bits), color=HARD, linewidth=0.9, label="hard")
     axes.plot(x, dsq.soft(x, l, u, alpha, quantizer.bits), color=SOFT, linewidth=1.3, label="soft")
     slope_axes.plot(x, dsq.soft_partials(x, l, u, alpha, quantizer.bits)[0], color=SLOPE, linewidth=1.1)
     slope_axes.set_ylim(bottom=0)
+
+
+def _window(quantizer: DSQ) -> tuple[float, float]:
+    """The whole range with a margin; beyond 4 bits the eight steps at its middle."""
+    l, u, _ = (float(p) for p in quantizer.parameters_now())
+    if quantizer.bits <= 4:
+        return l - 0.15 * (u - l), u + 0.15 * (u - l)
+    middle, step = 0.5 * (l + u), (u - l) / ((1 << quantizer.bits) - 1)
+    return middle - 4 * step, middle + 4 * step
 
 
 def quantizer_curve(name: str, quantizer: DSQ) -> str:
@@ -89,7 +99,7 @@ def quantizer_curve(name: str, quantizer: DSQ) -> str:
         l, u, alpha = (float(p) for p in quantizer.parameters_now())
         axes.set_title(f"{name}: {quantizer.bits} bit, [{l:.3g}, {u:.3g}], alpha {alpha:.3f}")
         axes.legend(frameon=False, fontsize=7, loc="upper left")
-        slope.set(xlabel="x", ylabel="dy/dx")
+        slope.set(xlabel="x" if quantizer.bits <= 4 else "x, eight steps of the middle", ylabel="dy/dx")
         for each in (axes, slope):
             each.grid(alpha=0.2)
         return _svg(figure)

@@ -1,0 +1,70 @@
+# make demo   train, certify, export, compare; report in demo/report.html
+# make test   lint, types, C tests under sanitizers, Python tests
+# Both make .venv and install what they need from PyPI, without root.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The machine's C compiler, or the one of the package ziglang.
+SYSTEM_CC := $(firstword $(foreach name,cc gcc clang,$(shell command -v $(name) 2>/dev/null)))
+CC_NAME := $(or $(SYSTEM_CC),$(CURDIR)/$(BIN)/zig-cc)
+C_SOURCES := $(shell find csrc -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CMAKE := $(BIN)/cmake
+export CC := $(CC_NAME)
+
+.PHONY: demo test setup lint ctest pytest campaign torch clean
+
+demo: setup
+	@$(BIN)/minigrad demo $(DEMO)
+
+test: setup lint ctest pytest
+
+setup: .venv/installed .venv/built
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is needed; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "making .venv and installing from PyPI (about a minute)"
+	@$(PYTHON) -m venv .venv
+
+# Build tools first: the package is built without isolation, so that a change in csrc/ rebuilds in a second.
+.venv/installed: .venv/bin/python pyproject.toml
+	@$(PIP) install scikit-build-core cmake ninja ziglang
+	@printf '#!/bin/sh\nexec "%s" -m ziglang cc "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/zig-cc && chmod +x $(BIN)/zig-cc
+	@$(PIP) install --no-build-isolation -e '.[cross,test,lint]'
+	@touch $@ .venv/built
+
+.venv/built: .venv/installed $(C_SOURCES)
+	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+# The C library alone, warnings as errors, its tests under the sanitizers the compiler has.
+ctest: setup
+	@$(CMAKE) -S csrc -B build/ctest -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DMGK_TESTS=ON -DMGK_WERROR=ON -DMGK_SANITIZE=auto | grep sanitizers
+	@$(CMAKE) --build build/ctest | tail -n 1
+	@$(BIN)/ctest --test-dir build/ctest --output-on-failure
+
+pytest: setup
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)
+
+# The long runs: many more examples of everything hypothesis draws.
+campaign: setup
+	@HYPOTHESIS_PROFILE=intense $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)
+
+# The tests that need PyTorch, in an environment of their own.
+torch: setup
+	@$(PYTHON) -m venv .venv/torch
+	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install scikit-build-core cmake ninja
+	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation -e '.[cross,test,torch]'
+	@.venv/torch/bin/python -m pytest tests/oracle $(PYTEST)
+
+clean:
+	rm -rf .venv build

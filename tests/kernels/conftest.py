@@ -1,0 +1,58 @@
+"""Where the kernels under test run; what needs the extra ``cross`` is skipped without it, and says so."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quant.integer import Argmax, Conv2d, Linear, Program, SumPool, Thresholds
+from verify.kernels.build import build
+from verify.kernels.emulator import EmulatedTarget
+from verify.kernels.targets import Runner, emulated, native
+
+
+@pytest.fixture(scope="session")
+def cross() -> None:
+    missing = [name for name in ("ziglang", "unicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: the extra 'cross'")
+
+
+@pytest.fixture(scope="session")
+def aarch64_library(cross: None) -> Path:
+    return build("aarch64")
+
+
+@pytest.fixture(scope="session")
+def aarch64(aarch64_library: Path) -> EmulatedTarget:
+    return emulated(aarch64_library)
+
+
+@pytest.fixture(scope="session", params=["native scalar", "aarch64 scalar", "aarch64 neon"])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    machine, path = request.param.split()
+    return Runner(native() if machine == "native" else request.getfixturevalue("aarch64"), path)
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """A net with one of everything, on 6x7 images of 3 channels."""
+    rng = np.random.default_rng(3)
+
+    def thresholds(channels: int, bits: int, spread: int) -> Thresholds:
+        table = np.sort(rng.integers(-spread, spread, (channels, (1 << bits) - 1)), axis=1).astype(np.int32)
+        return Thresholds(table, rng.choice(np.array([1, -1], np.int8), channels), bits)
+
+    ops = (
+        Conv2d(
+            rng.integers(0, 256, (16, 3, 3, 3), np.uint8), 8, 8, rng.integers(0, 256, 3, np.uint8), (1, 1), (1,) * 4
+        ),
+        thresholds(16, 2, 40_000),
+        Conv2d(rng.integers(0, 4, (20, 3, 3, 16), np.uint8), 2, 2, None, (2, 2), (0, 1, 0, 1)),
+        thresholds(20, 8, 40),
+        SumPool(),
+        Linear(rng.integers(0, 256, (10, 20), np.uint8), 8, 9 * 16 * 255, rng.integers(-99, 99, 10).astype(np.int32)),
+        Argmax(),
+    )
+    return Program(ops, (6, 7, 3), "small")

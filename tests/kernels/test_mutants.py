@@ -1,0 +1,53 @@
+"""Kernels with planted errors: the comparison catches every one, and clears the unchanged ones."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minigrad.errors import InputError
+from verify.kernels.cases import battery
+from verify.kernels.compare import compare_operation
+from verify.kernels.emulator import EmulationError
+from verify.kernels.mutants import MUTANTS, Mutant, MutantBuilder
+from verify.kernels.targets import Runner, emulated
+
+
+@pytest.fixture(scope="module")
+def builder(cross: None, tmp_path_factory: pytest.TempPathFactory) -> MutantBuilder:
+    return MutantBuilder("aarch64", tmp_path_factory.mktemp("mutants"))
+
+
+def find_catches(library: Path, path: str) -> Iterator[str]:
+    """Names of the cases whose result differs, or which touch memory they must not."""
+    runner = Runner(emulated(library, name="mutant"), path)
+    for case in battery():
+        try:
+            if compare_operation(case.op, case.x, runner).mismatches:
+                yield case.name
+        except EmulationError as error:
+            yield f"{case.name}: {error}"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_caught(builder: MutantBuilder, mutant: Mutant) -> None:
+    assert next(find_catches(builder.build(mutant), mutant.path or "scalar"), None) is not None
+
+
+def test_unchanged_tree_is_clean(builder: MutantBuilder) -> None:
+    library = builder.build(Mutant("none", "src/pool.c", "int32_t *sums)\n", "int32_t *sums)\n"))
+    assert list(find_catches(library, "scalar")) == list(find_catches(library, "neon")) == []
+
+
+def test_lane_mutants_are_caught_by_their_lane(builder: MutantBuilder) -> None:
+    """The comparison says which case: the first one beyond the bound, none below."""
+    int8 = list(find_catches(builder.build(MUTANTS[0]), "neon"))
+    assert "extreme 14 0" not in int8
+    assert "extreme 15 3" in int8
+    int16 = list(find_catches(builder.build(MUTANTS[1]), "neon"))
+    assert int16 == [f"extreme {terms} {code}" for terms in (3641, 3654, 3655, 7294) for code in (0, 3)]
+
+
+def test_mutant_without_a_place_is_an_error(builder: MutantBuilder) -> None:
+    with pytest.raises(InputError, match=r"mutant 'x': src/pool\.c has 0 places"):
+        builder.build(Mutant("x", "src/pool.c", "no such text", ""))

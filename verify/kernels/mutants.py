@@ -1,0 +1,111 @@
+"""Kernels with a planted error: the comparison must catch each of them, or it is no check.
+
+``MUTANTS`` is a table of small edits of the C sources; each is built in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from minigrad.errors import InputError
+from minigrad.kernels import SOURCES
+from verify.kernels.build import LIBRARY, compile_tree, configure_tree
+
+__all__ = ["MUTANTS", "Mutant", "MutantBuilder"]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An edit of one source file: ``old`` must occur exactly once."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    #: The only path the edit touches, or None for all.
+    path: str | None = None
+
+
+class MutantBuilder:
+    """Builds mutants of a source tree one after another, recompiling only what an edit touches.
+
+    Parameters
+    ----------
+    machine
+        As in ``build``.
+    folder
+        An empty folder for the copy of the sources, the build, and the libraries.
+    """
+
+    def __init__(self, machine: str, folder: Path, sources: Path = SOURCES) -> None:
+        self._tree, self._objects, self._libraries = folder / "csrc", folder / "build", folder / "mutants"
+        shutil.copytree(sources, self._tree)
+        configure_tree(machine, self._tree, self._objects)
+        self._libraries.mkdir()
+
+    def build(self, mutant: Mutant) -> Path:
+        """The mutant's library.
+
+        Raises
+        ------
+        InputError
+            If the source has not exactly one place for the edit.
+        """
+        source = self._tree / mutant.file
+        text = source.read_text()
+        if text.count(mutant.old) != 1:
+            raise InputError(f"mutant '{mutant.name}': {mutant.file} has {text.count(mutant.old)} places for it")
+        try:
+            source.write_text(text.replace(mutant.old, mutant.new))
+            compile_tree(self._objects)
+            name = mutant.name.replace(" ", "-")
+            return Path(shutil.copy(self._objects / LIBRARY, self._libraries / f"{name}.so"))
+        finally:
+            source.write_text(text)
+
+
+_NEON = "src/qconv2d_neon.c"
+_SCALAR = "src/qconv2d_scalar.c"
+
+#: Each of these must be caught.
+MUTANTS = (
+    Mutant("int8 lanes flushed one late", _NEON, "MLAS = 14, ", "MLAS = 15, ", "neon"),
+    Mutant("int16 lanes flushed one late", _NEON, "FLUSHES = 260 }", "FLUSHES = 261 }", "neon"),
+    Mutant(
+        "last tail channel dropped",
+        _NEON,
+        "*panel++ = corners[p][offset + i];",
+        "*panel++ = i + 1 < in_channels ? corners[p][offset + i] : 0;",
+        "neon",
+    ),
+    Mutant(
+        "last tap dropped",
+        _NEON,
+        "kx * c->dilation_x * c->in_channels, c->in_channels);",
+        "(kx + 1 < c->kernel_width ? kx : 0) * c->dilation_x * c->in_channels, c->in_channels);",
+        "neon",
+    ),
+    Mutant(
+        "pixels of a tail tile not stored",
+        _NEON,
+        "const size_t pixels = out_pixels - begin < TILE ? out_pixels - begin : TILE;",
+        "const size_t pixels = out_pixels - begin < TILE ? (out_pixels - begin) / 2 : TILE;",
+        "neon",
+    ),
+    Mutant("stride of rows forgotten", _NEON, "(y * c->stride_y * g->padded_width", "(y * g->padded_width", "neon"),
+    Mutant("tie not reached", "src/thresholds_neon.c", "vcgeq_s32(x_low, low[k])", "vcgtq_s32(x_low, low[k])", "neon"),
+    Mutant("negation wraps", "src/thresholds_neon.c", "vqnegq_s32(x)", "vnegq_s32(x)", "neon"),
+    Mutant(
+        "block of channels beyond the end", "src/thresholds_neon.c", "channels - c >= LANES", "channels > c", "neon"
+    ),
+    Mutant("dilation of rows forgotten", _SCALAR, "ky * c->dilation_y *", "ky *", "scalar"),
+    Mutant("zero code not subtracted", _SCALAR, "codes[i] - zero[i];", "codes[i];", "scalar"),
+    Mutant("tie not reached by the search", "src/thresholds.c", "x >= thresholds[middle]", "x > thresholds[middle]"),
+    Mutant("border on the wrong side", "src/qconv2d.c", "zero, c->pad_left, c->in", "zero, c->pad_right, c->in"),
+    Mutant("weights off by one", "src/qconv2d.c", "weight_bits) - top);", "weight_bits) - top + 1);"),
+    Mutant("last pixel not pooled", "src/pool.c", "pixel = 0; pixel < pixels", "pixel = 1; pixel < pixels"),
+    Mutant("last of equals wins", "src/argmax.c", "logits[i] > logits[best]", "logits[i] >= logits[best]"),
+    Mutant("bias forgotten", "src/qlinear.c", "sum = bias[o];", "sum = 0;"),
+)

@@ -1,0 +1,84 @@
+"""Where kernels run: in this process, and as AArch64 code on an emulated core where this processor is another."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minigrad import kernels
+from minigrad.errors import InputError
+from minigrad.kernels import HEADER
+from quant.integer import Operation, Program
+from quant.runtime import PATHS, NativeTarget, Target, path_of, run, run_operation
+from verify.kernels.build import build
+from verify.kernels.emulator import EmulatedTarget
+
+__all__ = ["Runner", "available", "emulated", "native", "runners"]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One target on one path."""
+
+    target: Target
+    path: str
+
+    @property
+    def name(self) -> str:
+        """Such as "aarch64 neon"."""
+        return f"{self.target.name} {self.path}"
+
+    def path_of(self, op: Operation) -> str:
+        """The path an operation takes: the scalar one where its kernel has no other."""
+        return path_of(op, self.path)
+
+    def run_operation(self, op: Operation, x: np.ndarray) -> np.ndarray:
+        """As ``op.run``."""
+        return run_operation(op, x, self.target, self.path)
+
+    def run(self, program: Program, pixels: np.ndarray) -> list[np.ndarray]:
+        """As ``program.run``."""
+        return run(program, pixels, self.target, self.path)
+
+
+def native() -> NativeTarget:
+    """The installed build, in this process."""
+    return NativeTarget(kernels.native())
+
+
+def emulated(library: Path | None = None, name: str = "aarch64", count: bool = False) -> EmulatedTarget:
+    """A build for AArch64 on an emulated core; by default one made from the sources at hand.
+
+    Raises
+    ------
+    InputError
+        If a tool is missing, or the library was built from another header.
+    """
+    target = EmulatedTarget(library or build("aarch64"), name, count=count)
+    digest = target.read_string(target.call("mgk_header_digest"))
+    if digest != hashlib.sha256(HEADER.read_bytes()).hexdigest():
+        raise InputError(f"{target.name}: built from another header than {HEADER}")
+    return target
+
+
+def runners(target: Target) -> list[Runner]:
+    """A runner for each path of the integer kernels that the target has."""
+    return [Runner(target, path) for path, number in PATHS.items() if target.call("mgk_has_path", number)]
+
+
+def available(say: Callable[[str], None] = lambda message: None) -> list[Runner]:
+    """All runners there are here: native scalar, and AArch64's scalar and NEON, emulated unless this is AArch64.
+
+    ``say`` is called with one line if the library for AArch64 has to be built first. Each emulated runner has a core
+    of its own, so different runners may run in different threads at once.
+    """
+    here = runners(native())
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return here
+    library = build("aarch64", say=say)
+    return here + [Runner(emulated(library), runner.path) for runner in runners(emulated(library))]
