@@ -46,7 +46,8 @@ def same_dtype(x: Any, *parameters: Any) -> tuple[Any, ...]:
         return (x, *parameters)
     if x.dtype not in (np.float32, np.float64):
         raise InputError(f"x: expected float32 or float64, got {x.dtype}")
-    return (x, *(np.asarray(p, dtype=x.dtype)[()] for p in parameters))
+    # Adding 0 makes -0 +0: which of two zeros a minimum or maximum returns depends on the processor.
+    return (x, *(np.asarray(p, dtype=x.dtype)[()] + x.dtype.type(0) for p in parameters))
 
 
 def _all(condition: Any) -> bool:

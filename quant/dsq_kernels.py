@@ -9,7 +9,7 @@ import numpy as np
 from minigrad import backend, kernels, threads
 from minigrad.elementary import log1p
 from minigrad.reduction import join_blocks
-from quant.domain import check_alpha, check_bits, check_range, refuse_nan
+from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
 
 __all__ = ["applies", "hard", "soft", "vjp"]
 
@@ -28,7 +28,7 @@ def applies(x: np.ndarray, *parameters: Any) -> bool:
 def _parameters(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int, hard_gradient: bool) -> Any:
     """The library's struct; derived values are computed in the dtype of x, as the formulas do."""
     n = check_bits(bits)
-    l, u, alpha = (x.dtype.type(p) for p in (l, u, alpha))
+    x, l, u, alpha = same_dtype(x, *(np.reshape(p, ()) for p in (l, u, alpha)))
     check_range(l, u)
     check_alpha(alpha)
     gain = log1p(2 * (1 - alpha) / alpha)

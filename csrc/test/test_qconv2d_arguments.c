@@ -45,6 +45,9 @@ static void test_shapes(void)
     mgk_conv2d conv = good;
     conv.kernel_height = 7; /* 4 + 2 rows */
     expect_bad_shape(conv);
+    conv.stride_y = SIZE_MAX;
+    expect_bad_shape(conv);
+    conv.stride_y = 1;
     conv.kernel_height = 6;
     size_t height, width;
     CHECK_STATUS(MGK_OK, mgk_conv2d_output(&conv, &height, &width));
@@ -54,6 +57,9 @@ static void test_shapes(void)
     conv.dilation_x = 3; /* (5 + 2 - 6 - 1) / 2 + 1 */
     CHECK_STATUS(MGK_OK, mgk_conv2d_output(&conv, &height, &width));
     CHECK(height == 4 && width == 1);
+    conv = good;
+    conv.images = SIZE_MAX / 100; /* times 60 bytes of input fit, times 320 of output do not */
+    expect_bad_shape(conv);
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(NULL, &height, &width));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(&conv, NULL, &width));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(&conv, &height, NULL));
