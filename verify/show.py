@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from minigrad.errors import InputError
 from quant import METHODS, dsq
@@ -52,12 +51,11 @@ def show(method: str, x: list[float] | None, bits: int, param: list[str], plot: 
         raise InputError(f"--x: expected finite numbers, got {points[~np.isfinite(points)][0]}")
     value, partials = dsq.soft(points, l, u, alpha, bits), dsq.soft_partials(points, l, u, alpha, bits)
     hard = dsq.hard(points, l, u, alpha, bits)
-    table = Table(title=f"{method}: {bits} bit, l = {l:g}, u = {u:g}, alpha = {alpha:g}")
-    for name in ("x", "soft", "hard", "dx", "dl", "du", "dalpha"):
-        table.add_column(name, justify="right")
-    for row in zip(points, value, hard, *partials, strict=True):
-        table.add_row(*(f"{number:.12g}" for number in row))
-    console.print(table)
+    console.print(f"{method}: {bits} bit, l = {l:g}, u = {u:g}, alpha = {alpha:g}", highlight=False)
+    lines = [("x", "soft", "hard", "dx", "dl", "du", "dalpha")]
+    lines += [tuple(f"{number:.12g}" for number in row) for row in zip(points, value, hard, *partials, strict=True)]
+    for line in lines:
+        console.print("".join(f"{cell:>20}" for cell in line), highlight=False, soft_wrap=True)
     certificate = certify(lambda x, l, u, alpha: dsq.soft(x, l, u, alpha, bits), (points, l, u, alpha), value, partials)
     for bound in certificate.bounds:
         proven = "exact" if bound.bits == math.inf else f"|error| <= 2^-{bound.bits:g} of the sum of the terms"
