@@ -20,6 +20,8 @@ from minigrad.data import normalize
 from minigrad.nn import ReLU
 from minigrad.ops.conv_reference import BLOCK
 from minigrad.tensor import Tensor, no_grad
+from quant import dsq
+from quant.dsq import DSQ
 from quant.evaluation import HardLayer, HardNetwork
 
 __all__ = ["LayerComparison", "compare_forward"]
@@ -59,13 +61,14 @@ def compare_forward(
     for begin in range(0, len(pixels), _BATCH):
         codes = pixels[begin : begin + _BATCH]
         levels = normalize(codes, network.means)
+        real = levels.astype(np.float64)
         for layer, result in zip(network.layers, results, strict=True):
             accumulators = layer.accumulate.run(codes)
             exact = layer.epilogue.codes(accumulators)
             with no_grad():
                 y = ReLU()(layer.norm.eval()(layer.conv.eval()(Tensor(levels))))
-            _compare(layer, codes, levels, accumulators, exact, layer.next_quantizer.codes(y.data), result)
-            codes, levels = exact, layer.next_quantizer.levels()[exact]
+            _compare(layer, real, levels, accumulators, exact, layer.next_quantizer.codes(y.data), result)
+            codes, levels, real = exact, layer.next_quantizer.levels()[exact], _real_levels(layer.next_quantizer)[exact]
         if on_batch is not None:
             on_batch(len(codes))
     return results
@@ -73,7 +76,7 @@ def compare_forward(
 
 def _compare(
     layer: HardLayer,
-    codes: np.ndarray,
+    real: np.ndarray,
     levels: np.ndarray,
     accumulators: np.ndarray,
     exact: np.ndarray,
@@ -88,7 +91,7 @@ def _compare(
     tie = np.maximum(exact[where], single[where]) - 0.5
     distance = np.abs(position - tie)
     indices = [tuple(int(n) for n in index) for index in zip(*where, strict=True)]
-    bound = np.array([_error_bound(layer, codes, levels, int(accumulators[index]), index) for index in indices])
+    bound = np.array([_error_bound(layer, real, levels, int(accumulators[index]), index) for index in indices])
     apart = np.abs(exact[where].astype(np.int64) - single[where]) != 1
     result.differing += distance.size
     result.not_at_a_tie += int(np.sum((distance > bound) | apart))
@@ -98,12 +101,12 @@ def _compare(
 
 
 def _error_bound(
-    layer: HardLayer, codes: np.ndarray, levels: np.ndarray, accumulator: int, index: tuple[int, ...]
+    layer: HardLayer, real: np.ndarray, levels: np.ndarray, accumulator: int, index: tuple[int, ...]
 ) -> float:
     """Bound of float32's error in the place on the grid, for one output (image, row, column, channel)."""
     e, channel = layer.epilogue, index[-1]
-    real, single = _terms(layer, codes, levels, index)
-    in_accumulator = float(np.sum(np.abs(single - real)) + _U * np.sum(np.abs(np.cumsum(single))))
+    exact, single = _terms(layer, real, levels, index)
+    in_accumulator = float(np.sum(np.abs(single - exact)) + _U * np.sum(np.abs(np.cumsum(single))))
     value = accumulator * e.scale
     gain, off = abs(e.gamma[channel] * e.inverse[channel]), abs(value - e.mean[channel])
     y = abs((value - e.mean[channel]) * e.inverse[channel] * e.gamma[channel] + e.beta[channel])
@@ -111,26 +114,29 @@ def _error_bound(
     return float(in_y / e.step + 5 * _U * (y / e.step + 1))
 
 
+def _real_levels(quantizer: DSQ) -> np.ndarray:
+    """The levels of the learned parameters, taken exactly and computed in float64."""
+    l, u, alpha = (p.astype(np.float64) for p in quantizer.parameters_now())
+    return dsq.levels(l, u, alpha, quantizer.bits)
+
+
 def _terms(
-    layer: HardLayer, codes: np.ndarray, levels: np.ndarray, index: tuple[int, ...]
+    layer: HardLayer, real: np.ndarray, single: np.ndarray, index: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The terms of one output in their order: as real numbers, and as float32 has them (both in float64)."""
+    """The terms of one output in their order, in float64: of real levels, and of the levels float32 has."""
     op, (image, row, column, channel) = layer.accumulate, index
     assert op.dilation == (1, 1)
     _, height, width, _ = op.weight_codes.shape
     top, bottom, left, right = op.pads
-    zero = 0 if op.zero is None else op.zero.astype(np.int64)
-    padding = ((top, bottom), (left, right), (0, 0))
-    differences = np.pad(codes[image].astype(np.int64) - zero, padding)
-    inputs = np.pad(levels[image].astype(np.float64), padding)
     y, x = row * op.stride[0], column * op.stride[1]
-    window = np.s_[y : y + height, x : x + width]
-    weights = layer.conv.weight_quantizer
-    assert weights is not None
-    odd = 2 * op.weight_codes[channel].astype(np.int64) - ((1 << op.weight_bits) - 1)
-    real = odd * differences[window] * layer.epilogue.scale
-    single = weights.levels()[op.weight_codes[channel]].astype(np.float64) * inputs[window]
-    return _in_order(real), _in_order(single)
+    quantizer = layer.conv.weight_quantizer
+    assert isinstance(quantizer, DSQ)
+    parts = []
+    for inputs, weights in ((real, _real_levels(quantizer)), (single, quantizer.levels())):
+        padded = np.pad(inputs[image].astype(np.float64), ((top, bottom), (left, right), (0, 0)))
+        window = padded[y : y + height, x : x + width]
+        parts.append(_in_order(weights[op.weight_codes[channel]].astype(np.float64) * window))
+    return parts[0], parts[1]
 
 
 def _in_order(terms: np.ndarray) -> np.ndarray:

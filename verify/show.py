@@ -52,7 +52,7 @@ def show(method: str, x: list[float] | None, bits: int, param: list[str], plot: 
     value, partials = dsq.soft(points, l, u, alpha, bits), dsq.soft_partials(points, l, u, alpha, bits)
     hard = dsq.hard(points, l, u, alpha, bits)
     console.print(f"{method}: {bits} bit, l = {l:g}, u = {u:g}, alpha = {alpha:g}", highlight=False)
-    lines = [("x", "soft", "hard", "dx", "dl", "du", "dalpha")]
+    lines: list[tuple[str, ...]] = [("x", "soft", "hard", "dx", "dl", "du", "dalpha")]
     lines += [tuple(f"{number:.12g}" for number in row) for row in zip(points, value, hard, *partials, strict=True)]
     for line in lines:
         console.print("".join(f"{cell:>20}" for cell in line), highlight=False, soft_wrap=True)
