@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CMAKE := $(BIN)/cmake
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign torch clean
+.PHONY: demo test setup lint ctest pytest campaign torch bench clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -64,7 +64,11 @@ torch: setup
 	@$(PYTHON) -m venv .venv/torch
 	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install scikit-build-core cmake ninja
 	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation -e '.[cross,test,torch]'
-	@.venv/torch/bin/python -m pytest tests/oracle $(PYTEST)
+	@.venv/torch/bin/python -m pytest tests/verify/oracle $(PYTEST)
+
+# The kernels side by side: ratios, and instruction counts on AArch64.
+bench: setup
+	@$(BIN)/python -m verify.bench
 
 clean:
 	rm -rf .venv build

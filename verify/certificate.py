@@ -15,7 +15,7 @@ __all__ = ["certify_quantizer", "points", "quantizers"]
 
 
 def quantizers(model: Module) -> Iterator[tuple[str, DSQ]]:
-    """The quantizers of a converted network, named by layer and role ("2 weights", "3 activations")."""
+    """The quantizers of a converted network, named by layer and role ("layer 2 weights")."""
     number = 0
     for _, module in model.modules():
         owned = {role: getattr(module, f"{role}_quantizer", None) for role in ("activation", "weight")}
@@ -25,7 +25,7 @@ def quantizers(model: Module) -> Iterator[tuple[str, DSQ]]:
         for role, quantizer in owned.items():
             if isinstance(quantizer, DSQ):
                 layer = number if hasattr(module, "weight_quantizer") else number + 1
-                yield f"{layer} {role}s", quantizer
+                yield f"layer {layer} {role}s", quantizer
 
 
 def points(l: float, u: float, bits: int, count: int, seed: int) -> np.ndarray:

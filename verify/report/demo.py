@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 
+_SUPERSCRIPT = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _verdict(wrong: int, good: str, bad: str) -> tuple[str, str]:
     return (bad, "bad") if wrong else (good, "good")
 
 
 def _bits(bits: float) -> str:
-    return "exact" if bits == math.inf else f"2^-{bits:g}"
+    return "exact" if bits == math.inf else "2" + f"-{bits:g}".translate(_SUPERSCRIPT)
 
 
 def page(result: Result) -> str:
@@ -112,6 +115,7 @@ def _float_section(out: Page, result: Result) -> None:
     out.table(("layer", "codes compared", "differ", "not at a tie", "farthest from a tie", "error bound there"), rows)
     out.section(
         "From end to end",
+        "Run as a whole, a code that float32 puts on the other side of a tie goes on through all later layers. "
         f"Integer logits times their step differ from the float32 logits by at most {result.logit_difference:.2e}; "
         f"the class of {result.classes_changed} of {len(result.data.test_images):,} test images changes.",
     )

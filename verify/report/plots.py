@@ -97,7 +97,7 @@ def quantizer_curve(name: str, quantizer: DSQ) -> str:
         axes, slope = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1], "hspace": 0.12})
         _draw_curve(axes, slope, quantizer)
         l, u, alpha = (float(p) for p in quantizer.parameters_now())
-        axes.set_title(f"{name}: {quantizer.bits} bit, [{l:.3g}, {u:.3g}], alpha {alpha:.3f}")
+        axes.set_title(f"{name}: {quantizer.bits} bit\n[{l:.3g}, {u:.3g}], alpha {alpha:.3f}")
         axes.legend(frameon=False, fontsize=7, loc="upper left")
         slope.set(xlabel="x" if quantizer.bits <= 4 else "x, eight steps of the middle", ylabel="dy/dx")
         for each in (axes, slope):

@@ -1,0 +1,105 @@
+"""``python -m verify.bench`` (make bench): the kernels side by side in one run; ratios, and instructions on AArch64.
+
+Times are minima of interleaved rounds. Machines are noisy: read the ratios. Instruction counts are exact.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minigrad.ops import conv_kernels, conv_reference
+from minigrad.ops.conv_geometry import Geometry
+from quant import dsq, dsq_kernels
+from quant.integer import Conv2d
+from quant.runtime import run_operation
+from verify.kernels.targets import emulated
+
+#: height = width, channels in and out, stride: the layers of the small network.
+LAYERS = ((32, 3, 16, 1), (32, 16, 32, 2), (16, 32, 32, 1), (16, 32, 64, 2), (8, 64, 64, 1))
+_BATCH = 64
+_ROUNDS = 7
+
+
+def _interleaved(*functions: Callable[[], object]) -> list[float]:
+    best = [np.inf] * len(functions)
+    for _ in range(_ROUNDS):
+        for n, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            best[n] = min(best[n], time.perf_counter() - start)
+    return best
+
+
+def _by_blas(x: np.ndarray, w: np.ndarray, g: Geometry) -> np.ndarray:
+    """Columns and a matrix product: what NumPy users write."""
+    top, bottom, left, right = g.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    windows = sliding_window_view(padded, g.kernel, axis=(1, 2))[:, :: g.stride[0], :: g.stride[1]]
+    columns = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, w[..., 0].size)
+    return (columns @ w.reshape(-1, w.shape[-1])).reshape(g.output_shape)
+
+
+def convolutions() -> None:
+    """Float32 convolution: C against columns and BLAS, and against the reference (a batch of 1)."""
+    print(f"float32 convolution 3x3, batch {_BATCH}: GFLOP/s of C; how many times faster than NumPy's")
+    print(f"{'layer':<20}{'forward':>9}{'dx':>7}{'dw':>7}{'columns + BLAS':>17}{'reference':>12}")
+    rng = np.random.default_rng(0)
+    for size, ic, oc, stride in LAYERS:
+        g = Geometry.of((_BATCH, size, size, ic), (3, 3, ic, oc), stride, 1, 1)
+        one = Geometry.of((1, size, size, ic), (3, 3, ic, oc), stride, 1, 1)
+        x, w, dy = (rng.standard_normal(s).astype(np.float32) for s in (g.input_shape, g.weight_shape, g.output_shape))
+        forward, dx, dw, blas, single, reference = _interleaved(
+            partial(conv_kernels.forward, x, w, g),
+            partial(conv_kernels.grad_input, dy, w, g),
+            partial(conv_kernels.grad_weight, x, dy, g),
+            partial(_by_blas, x, w, g),
+            partial(conv_kernels.forward, x[:1], w, one),
+            partial(conv_reference.forward, x[:1], w, one),
+        )
+        flop = 2.0 * 9 * ic * np.prod(g.output_shape)
+        rates = "".join(f"{flop / t / 1e9:>{width}.0f}" for t, width in ((forward, 9), (dx, 7), (dw, 7)))
+        print(f"{f'{ic} to {oc} @{size} /{stride}':<20}{rates}{blas / forward:>16.1f}x{reference / single:>11.0f}x")
+
+
+def quantizers() -> None:
+    """DSQ, a million float32 elements: C against the formulas in NumPy."""
+    rng = np.random.default_rng(0)
+    x, gy = (rng.standard_normal(1 << 20).astype(np.float32) for _ in range(2))
+    p = (-1.0, 1.0, 0.2, 2)
+    c_hard, c_vjp, hard, vjp = _interleaved(
+        lambda: dsq_kernels.hard(x, *p),
+        lambda: dsq_kernels.vjp(gy, x, *p, q="hard"),
+        lambda: dsq.hard(x, *p),
+        lambda: dsq.hard_vjp(gy, x, *p),
+    )
+    print("\nDSQ 2 bit, ns an element: C, and how many times faster than NumPy")
+    for name, c, numpy in (("hard forward", c_hard, hard), ("all gradients", c_vjp, vjp)):
+        print(f"{name:<20}{c / x.size * 1e9:>9.2f}{numpy / c:>9.1f}x")
+
+
+def instructions() -> None:
+    """2-bit convolution on AArch64: instructions per multiply-accumulate, counted by the emulator."""
+    print("\n2-bit convolution 3x3 on AArch64, instructions per MAC (exact counts, one image)")
+    print(f"{'layer':<20}{'scalar':>9}{'neon':>9}")
+    target = emulated(count=True)
+    rng = np.random.default_rng(0)
+    for size, ic, oc, stride in LAYERS[1:]:
+        codes = rng.integers(0, 4, (oc, 3, 3, ic)).astype(np.uint8)
+        op = Conv2d(codes, 2, 2, None, (stride, stride), (1, 1, 1, 1))
+        x = rng.integers(0, 4, (1, size, size, ic)).astype(np.uint8)
+        counts = []
+        for path in ("scalar", "neon"):
+            out = run_operation(op, x, target, path)  # the last call is the convolution; packing came before
+            counts.append(target.instructions / (9 * ic * out.size))
+        print(f"{f'{ic} to {oc} @{size} /{stride}':<20}{counts[0]:>9.3f}{counts[1]:>9.3f}")
+
+
+if __name__ == "__main__":
+    convolutions()
+    quantizers()
+    instructions()
