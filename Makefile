@@ -43,6 +43,7 @@ setup: .venv/installed .venv/built
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/clang-format --dry-run --Werror $(filter %.c %.h,$(C_SOURCES))
 	@$(BIN)/mypy
 
 # The C library alone, warnings as errors, its tests under the sanitizers the compiler has.

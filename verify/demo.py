@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -15,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from minigrad import PRIMITIVES, threads, training
+from minigrad import PRIMITIVES, training
 from minigrad.checkpoint import write_atomically
 from minigrad.data import Dataset, channel_means, load
 from minigrad.errors import InputError
@@ -241,18 +240,18 @@ def _hard_against_integer(
 
 
 def _on_targets(progress: Progress, program: Program, images: np.ndarray) -> list[Row]:
-    """Every target on every image; the emulated cores run side by side."""
+    """Every target on every image."""
     runners = available(progress.console.print)
-    tasks = [_add(progress, f"same bits: {runner.name}", len(images)) for runner in runners]
+    tasks = {runner.name: _add(progress, f"same bits: {runner.name}", len(images)) for runner in runners}
 
-    def compare(runner: Runner, task: Any) -> list[Row]:
-        rows = compare_program(program, images, runner, on_images=lambda n: progress.advance(task, n))
-        wrong = sum(row.mismatches for row in rows)
-        progress.update(task, note=f"{wrong} of {sum(row.compared for row in rows):,} values differ")
-        return rows
+    def on_images(runner: Runner, count: int) -> None:
+        progress.advance(tasks[runner.name], count)
 
-    with ThreadPoolExecutor(threads.count()) as pool:
-        return list(chain.from_iterable(pool.map(compare, runners, tasks)))
+    by_runner = compare_program(program, images, runners, on_images)
+    for runner, rows in zip(runners, by_runner, strict=True):
+        wrong, compared = sum(row.mismatches for row in rows), sum(row.compared for row in rows)
+        progress.update(tasks[runner.name], note=f"{wrong} of {compared:,} values differ")
+    return list(chain.from_iterable(by_runner))
 
 
 def _against_float(progress: Progress, network: HardNetwork, images: np.ndarray) -> list[LayerComparison]:

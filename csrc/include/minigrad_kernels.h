@@ -26,21 +26,21 @@ extern "C" {
 typedef enum mgk_status {
     MGK_OK = 0,
     MGK_NULL_POINTER = 1,
-    MGK_BAD_SHAPE = 2,      /* a zero size, an output without pixels, or a size that overflows size_t */
-    MGK_BAD_BITS = 3,       /* a bit width this function does not take */
-    MGK_BAD_RANGE = 4,      /* begin > end, or end beyond the last image or chunk */
+    MGK_BAD_SHAPE = 2, /* a zero size, an output without pixels, or a size that overflows size_t */
+    MGK_BAD_BITS = 3,  /* a bit width this function does not take */
+    MGK_BAD_RANGE = 4, /* begin > end, or end beyond the last image or chunk */
     MGK_BUFFER_TOO_SMALL = 5,
-    MGK_BAD_PATH = 6,       /* a path this build or this processor does not have */
-    MGK_BAD_CODE = 7,       /* a code, a direction or a threshold outside its range */
-    MGK_OVERFLOW = 8,       /* the shape allows an accumulator beyond int32 */
-    MGK_BAD_VALUE = 9       /* NaN, or a parameter of a quantizer outside its domain */
+    MGK_BAD_PATH = 6, /* a path this build or this processor does not have */
+    MGK_BAD_CODE = 7, /* a code, a direction or a threshold outside its range */
+    MGK_OVERFLOW = 8, /* the shape allows an accumulator beyond int32 */
+    MGK_BAD_VALUE = 9 /* NaN, or a parameter of a quantizer outside its domain */
 } mgk_status;
 
 typedef enum mgk_path {
-    MGK_SCALAR = 0,         /* always there, and the reference of all others */
-    MGK_NEON = 1,           /* AArch64 */
-    MGK_AVX2 = 2,           /* x86-64 with AVX2 and FMA (float kernels) */
-    MGK_AVX512 = 3          /* x86-64 with AVX-512F (float kernels) */
+    MGK_SCALAR = 0, /* always there, and the reference of all others */
+    MGK_NEON = 1,   /* AArch64 */
+    MGK_AVX2 = 2,   /* x86-64 with AVX2 and FMA (float kernels) */
+    MGK_AVX512 = 3  /* x86-64 with AVX-512F (float kernels) */
 } mgk_path;
 
 /* A name such as "MGK_OK"; "unknown" for a value that is no status. */
@@ -98,9 +98,9 @@ MGK_API mgk_status mgk_conv2d_f64_grad_input(mgk_path path, const mgk_conv2d *co
 MGK_API mgk_status mgk_conv2d_f32_grad_weight(mgk_path path, const mgk_conv2d *conv, const float *x, const float *dy,
                                               float *sums, size_t chunk_begin, size_t chunk_end, void *workspace,
                                               size_t workspace_size);
-MGK_API mgk_status mgk_conv2d_f64_grad_weight(mgk_path path, const mgk_conv2d *conv, const double *x,
-                                              const double *dy, double *sums, size_t chunk_begin, size_t chunk_end,
-                                              void *workspace, size_t workspace_size);
+MGK_API mgk_status mgk_conv2d_f64_grad_weight(mgk_path path, const mgk_conv2d *conv, const double *x, const double *dy,
+                                              double *sums, size_t chunk_begin, size_t chunk_end, void *workspace,
+                                              size_t workspace_size);
 MGK_API mgk_status mgk_conv2d_f32_join(const mgk_conv2d *conv, const float *sums, float *dw);
 MGK_API mgk_status mgk_conv2d_f64_join(const mgk_conv2d *conv, const double *sums, double *dw);
 
@@ -145,8 +145,8 @@ enum { MGK_PACKED_LAYOUT = 1 };
 MGK_API size_t mgk_packed_size(size_t rows, size_t row_length, unsigned bits);
 MGK_API mgk_status mgk_pack(const uint8_t *codes, size_t rows, size_t row_length, unsigned bits, uint8_t *packed,
                             size_t packed_size);
-MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t rows, size_t row_length,
-                              unsigned bits, uint8_t *codes);
+MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t rows, size_t row_length, unsigned bits,
+                              uint8_t *codes);
 
 /* ---------------------------------------------------------------- integer operations
  *
@@ -159,8 +159,7 @@ MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t 
  * moved; it remembers path, width and shape, and a call with others is MGK_BAD_SHAPE. */
 MGK_API size_t mgk_qconv2d_prepared_size(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits);
 MGK_API mgk_status mgk_qconv2d_prepare(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits,
-                                       const uint8_t *packed, size_t packed_size, void *prepared,
-                                       size_t prepared_size);
+                                       const uint8_t *packed, size_t packed_size, void *prepared, size_t prepared_size);
 
 /* Bytes of workspace of a call of mgk_qconv2d; 0 for a bad shape. */
 MGK_API size_t mgk_qconv2d_workspace(mgk_path path, const mgk_conv2d *conv);
@@ -183,8 +182,7 @@ MGK_API mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixe
 
 /* logits[image, o] = bias[o] + sum of weight[o, i] * x[image, i], weights unpacked codes (out, in), 0 <= x <= x_max. */
 MGK_API mgk_status mgk_qlinear(const int32_t *x, int32_t x_max, size_t images, size_t in_features, size_t out_features,
-                               unsigned weight_bits, const uint8_t *weight_codes, const int32_t *bias,
-                               int32_t *logits);
+                               unsigned weight_bits, const uint8_t *weight_codes, const int32_t *bias, int32_t *logits);
 
 /* classes[image] = index of the largest logit, the first of equals. */
 MGK_API mgk_status mgk_argmax(const int32_t *logits, size_t images, size_t count, int32_t *classes);

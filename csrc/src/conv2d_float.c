@@ -3,19 +3,24 @@
 
 #include "dispatch.h"
 
-static int multiply(size_t a, size_t b, size_t *product) {
-    if (b != 0 && a > SIZE_MAX / b) return 0;
+static int multiply(size_t a, size_t b, size_t *product)
+{
+    if (b != 0 && a > SIZE_MAX / b) {
+        return 0;
+    }
     *product = a * b;
     return 1;
 }
 
 /* Whether the product of four factors times `bytes` stays below half of the address space. */
-static int fits(size_t a, size_t b, size_t c, size_t d, size_t bytes) {
+static int fits(size_t a, size_t b, size_t c, size_t d, size_t bytes)
+{
     size_t n = bytes;
     return multiply(n, a, &n) && multiply(n, b, &n) && multiply(n, c, &n) && multiply(n, d, &n) && n <= SIZE_MAX / 4;
 }
 
-mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t out_width) {
+mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t out_width)
+{
     const size_t reach_y = (conv->kernel_height - 1) * conv->dilation_y;
     const size_t reach_x = (conv->kernel_width - 1) * conv->dilation_x;
     const size_t last_y = (conv->height - 1 + conv->pad_top) / conv->stride_y;
@@ -28,10 +33,13 @@ mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t
     return border;
 }
 
-static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace *parts) {
+static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace *parts)
+{
     size_t oh, ow;
     const mgk_status status = mgk_conv2d_output(conv, &oh, &ow);
-    if (status != MGK_OK) return status;
+    if (status != MGK_OK) {
+        return status;
+    }
     const size_t height = conv->height + conv->pad_top + conv->pad_bottom;
     const size_t width = conv->width + conv->pad_left + conv->pad_right;
     const mgk_border border = mgk_gradient_border(conv, oh, ow);
@@ -39,8 +47,9 @@ static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace 
     if (widest > SIZE_MAX / 2 || !fits(conv->images, height, width, widest, element) ||
         !fits(conv->images, border.height, border.width, mgk_pad_lanes(widest), element) ||
         !fits(conv->kernel_height, conv->kernel_width, mgk_pad_lanes(widest), mgk_pad_lanes(widest), element) ||
-        !fits(conv->images, oh, ow, mgk_pad_lanes(widest), element))
+        !fits(conv->images, oh, ow, mgk_pad_lanes(widest), element)) {
         return MGK_BAD_SHAPE;
+    }
     const size_t taps = conv->kernel_height * conv->kernel_width;
     const size_t forward = taps * conv->in_channels * mgk_pad_lanes(conv->out_channels);
     const size_t backward = taps * conv->out_channels * mgk_pad_lanes(conv->in_channels);
@@ -54,73 +63,94 @@ static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace 
     return MGK_OK;
 }
 
-size_t mgk_conv2d_float_workspace(const mgk_conv2d *conv, size_t element_size) {
+size_t mgk_conv2d_float_workspace(const mgk_conv2d *conv, size_t element_size)
+{
     mgk_workspace parts;
-    if (element_size != sizeof(float) && element_size != sizeof(double)) return 0;
+    if (element_size != sizeof(float) && element_size != sizeof(double)) {
+        return 0;
+    }
     return lay_out(conv, element_size, &parts) == MGK_OK ? parts.total : 0;
 }
 
 static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, const void *b, const void *c,
                           size_t begin, size_t end, size_t limit, void *workspace, size_t workspace_size,
-                          size_t element, mgk_workspace *parts, char **aligned) {
-    if (!conv || !a || !b || !c || !workspace) return MGK_NULL_POINTER;
+                          size_t element, mgk_workspace *parts, char **aligned)
+{
+    if (!conv || !a || !b || !c || !workspace) {
+        return MGK_NULL_POINTER;
+    }
     const mgk_status status = lay_out(conv, element, parts);
-    if (status != MGK_OK) return status;
-    if (begin > end || end > limit) return MGK_BAD_RANGE;
-    if (workspace_size < parts->total) return MGK_BUFFER_TOO_SMALL;
-    if (!mgk_has_path(path)) return MGK_BAD_PATH;
+    if (status != MGK_OK) {
+        return status;
+    }
+    if (begin > end || end > limit) {
+        return MGK_BAD_RANGE;
+    }
+    if (workspace_size < parts->total) {
+        return MGK_BUFFER_TOO_SMALL;
+    }
+    if (!mgk_has_path(path)) {
+        return MGK_BAD_PATH;
+    }
     *aligned = (char *)workspace + (MGK_ALIGNMENT - (uintptr_t)workspace % MGK_ALIGNMENT) % MGK_ALIGNMENT;
     return MGK_OK;
 }
 
-#define DEFINE_PUBLIC(type, name)                                                                                  \
-    mgk_status mgk_conv2d_##name##_forward(mgk_path path, const mgk_conv2d *conv, const type *x, const type *w,    \
-                                           type *y, size_t image_begin, size_t image_end, void *workspace,         \
-                                           size_t workspace_size) {                                                \
-        mgk_workspace parts;                                                                                       \
-        char *aligned;                                                                                             \
-        const mgk_status status =                                                                                  \
-            prepare(path, conv, x, w, y, image_begin, image_end, conv ? conv->images : 0, workspace,               \
-                    workspace_size, sizeof(type), &parts, &aligned);                                               \
-        if (status != MGK_OK) return status;                                                                       \
-        MGK_DISPATCH(path, mgk_##name##_forward, (conv, x, w, y, image_begin, image_end, aligned, parts))                    \
-        return MGK_OK;                                                                                             \
-    }                                                                                                              \
-    mgk_status mgk_conv2d_##name##_grad_input(mgk_path path, const mgk_conv2d *conv, const type *dy,               \
-                                              const type *w, type *dx, size_t image_begin, size_t image_end,       \
-                                              void *workspace, size_t workspace_size) {                            \
-        mgk_workspace parts;                                                                                       \
-        char *aligned;                                                                                             \
-        const mgk_status status =                                                                                  \
-            prepare(path, conv, dy, w, dx, image_begin, image_end, conv ? conv->images : 0, workspace,             \
-                    workspace_size, sizeof(type), &parts, &aligned);                                               \
-        if (status != MGK_OK) return status;                                                                       \
-        MGK_DISPATCH(path, mgk_##name##_grad_input, (conv, dy, w, dx, image_begin, image_end, aligned, parts))               \
-        return MGK_OK;                                                                                             \
-    }                                                                                                              \
-    mgk_status mgk_conv2d_##name##_grad_weight(mgk_path path, const mgk_conv2d *conv, const type *x,               \
-                                               const type *dy, type *sums, size_t chunk_begin, size_t chunk_end,   \
-                                               void *workspace, size_t workspace_size) {                           \
-        mgk_workspace parts;                                                                                       \
-        char *aligned;                                                                                             \
-        const mgk_status status = prepare(path, conv, x, dy, sums, chunk_begin, chunk_end, MGK_CHUNKS, workspace,  \
-                                          workspace_size, sizeof(type), &parts, &aligned);                         \
-        if (status != MGK_OK) return status;                                                                       \
-        MGK_DISPATCH(path, mgk_##name##_grad_weight, (conv, x, dy, sums, chunk_begin, chunk_end, aligned, parts))            \
-        return MGK_OK;                                                                                             \
-    }                                                                                                              \
-    mgk_status mgk_conv2d_##name##_join(const mgk_conv2d *conv, const type *sums, type *dw) {                      \
-        mgk_workspace parts;                                                                                       \
-        if (!conv || !sums || !dw) return MGK_NULL_POINTER;                                                        \
-        const mgk_status status = lay_out(conv, sizeof(type), &parts);                                             \
-        if (status != MGK_OK) return status;                                                                       \
-        const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels;        \
-        for (size_t e = 0; e < n; e++) {                                                                           \
-            const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                        \
-            const type high = (sums[4 * n + e] + sums[5 * n + e]) + (sums[6 * n + e] + sums[7 * n + e]);           \
-            dw[e] = low + high;                                                                                    \
-        }                                                                                                          \
-        return MGK_OK;                                                                                             \
+#define DEFINE_PUBLIC(type, name)                                                                                    \
+    mgk_status mgk_conv2d_##name##_forward(mgk_path path, const mgk_conv2d *conv, const type *x, const type *w,      \
+                                           type *y, size_t image_begin, size_t image_end, void *workspace,           \
+                                           size_t workspace_size)                                                    \
+    {                                                                                                                \
+        mgk_workspace parts;                                                                                         \
+        char *aligned;                                                                                               \
+        const mgk_status status = prepare(path, conv, x, w, y, image_begin, image_end, conv ? conv->images : 0,      \
+                                          workspace, workspace_size, sizeof(type), &parts, &aligned);                \
+        if (status != MGK_OK)                                                                                        \
+            return status;                                                                                           \
+        MGK_DISPATCH(path, mgk_##name##_forward, (conv, x, w, y, image_begin, image_end, aligned, parts))            \
+        return MGK_OK;                                                                                               \
+    }                                                                                                                \
+    mgk_status mgk_conv2d_##name##_grad_input(mgk_path path, const mgk_conv2d *conv, const type *dy, const type *w,  \
+                                              type *dx, size_t image_begin, size_t image_end, void *workspace,       \
+                                              size_t workspace_size)                                                 \
+    {                                                                                                                \
+        mgk_workspace parts;                                                                                         \
+        char *aligned;                                                                                               \
+        const mgk_status status = prepare(path, conv, dy, w, dx, image_begin, image_end, conv ? conv->images : 0,    \
+                                          workspace, workspace_size, sizeof(type), &parts, &aligned);                \
+        if (status != MGK_OK)                                                                                        \
+            return status;                                                                                           \
+        MGK_DISPATCH(path, mgk_##name##_grad_input, (conv, dy, w, dx, image_begin, image_end, aligned, parts))       \
+        return MGK_OK;                                                                                               \
+    }                                                                                                                \
+    mgk_status mgk_conv2d_##name##_grad_weight(mgk_path path, const mgk_conv2d *conv, const type *x, const type *dy, \
+                                               type *sums, size_t chunk_begin, size_t chunk_end, void *workspace,    \
+                                               size_t workspace_size)                                                \
+    {                                                                                                                \
+        mgk_workspace parts;                                                                                         \
+        char *aligned;                                                                                               \
+        const mgk_status status = prepare(path, conv, x, dy, sums, chunk_begin, chunk_end, MGK_CHUNKS, workspace,    \
+                                          workspace_size, sizeof(type), &parts, &aligned);                           \
+        if (status != MGK_OK)                                                                                        \
+            return status;                                                                                           \
+        MGK_DISPATCH(path, mgk_##name##_grad_weight, (conv, x, dy, sums, chunk_begin, chunk_end, aligned, parts))    \
+        return MGK_OK;                                                                                               \
+    }                                                                                                                \
+    mgk_status mgk_conv2d_##name##_join(const mgk_conv2d *conv, const type *sums, type *dw)                          \
+    {                                                                                                                \
+        mgk_workspace parts;                                                                                         \
+        if (!conv || !sums || !dw)                                                                                   \
+            return MGK_NULL_POINTER;                                                                                 \
+        const mgk_status status = lay_out(conv, sizeof(type), &parts);                                               \
+        if (status != MGK_OK)                                                                                        \
+            return status;                                                                                           \
+        const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels;          \
+        for (size_t e = 0; e < n; e++) {                                                                             \
+            const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                          \
+            const type high = (sums[4 * n + e] + sums[5 * n + e]) + (sums[6 * n + e] + sums[7 * n + e]);             \
+            dw[e] = low + high;                                                                                      \
+        }                                                                                                            \
+        return MGK_OK;                                                                                               \
     }
 
 DEFINE_PUBLIC(float, f32)

@@ -22,26 +22,31 @@ typedef struct mgk_border {
     size_t top, left, height, width; /* of the padded image */
 } mgk_border;
 
-static inline size_t mgk_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+static inline size_t mgk_ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
 
-static inline size_t mgk_align(size_t bytes) { return (bytes + MGK_ALIGNMENT - 1) & ~(size_t)(MGK_ALIGNMENT - 1); }
+static inline size_t mgk_align(size_t bytes)
+{
+    return (bytes + MGK_ALIGNMENT - 1) & ~(size_t)(MGK_ALIGNMENT - 1);
+}
 
-static inline size_t mgk_pad_lanes(size_t channels) {
+static inline size_t mgk_pad_lanes(size_t channels)
+{
     return (channels + MGK_MAX_LANES - 1) & ~(size_t)(MGK_MAX_LANES - 1);
 }
 
 /* The zero border that the gradient of the input needs around the output's gradient. */
 mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t out_width);
 
-#define MGK_DECLARE_WIDE(type, name, wide)                                                                         \
-    void mgk_##name##_forward_##wide(const mgk_conv2d *conv, const type *x, const type *w, type *y,                \
-                                     size_t image_begin, size_t image_end, char *workspace, mgk_workspace parts);  \
-    void mgk_##name##_grad_input_##wide(const mgk_conv2d *conv, const type *dy, const type *w, type *dx,           \
-                                        size_t image_begin, size_t image_end, char *workspace,                     \
-                                        mgk_workspace parts);                                                      \
-    void mgk_##name##_grad_weight_##wide(const mgk_conv2d *conv, const type *x, const type *dy, type *sums,        \
-                                         size_t chunk_begin, size_t chunk_end, char *workspace,                    \
-                                         mgk_workspace parts);
+#define MGK_DECLARE_WIDE(type, name, wide)                                                                           \
+    void mgk_##name##_forward_##wide(const mgk_conv2d *conv, const type *x, const type *w, type *y,                  \
+                                     size_t image_begin, size_t image_end, char *workspace, mgk_workspace parts);    \
+    void mgk_##name##_grad_input_##wide(const mgk_conv2d *conv, const type *dy, const type *w, type *dx,             \
+                                        size_t image_begin, size_t image_end, char *workspace, mgk_workspace parts); \
+    void mgk_##name##_grad_weight_##wide(const mgk_conv2d *conv, const type *x, const type *dy, type *sums,          \
+                                         size_t chunk_begin, size_t chunk_end, char *workspace, mgk_workspace parts);
 
 MGK_DECLARE_WIDE(float, f32, 0)
 MGK_DECLARE_WIDE(double, f64, 0)

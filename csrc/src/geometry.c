@@ -18,8 +18,8 @@ static size_t count_positions(size_t size, size_t before, size_t after, size_t k
 static int has_zero(const mgk_conv2d *c)
 {
     return c->images == 0 || c->height == 0 || c->width == 0 || c->in_channels == 0 || c->kernel_height == 0 ||
-           c->kernel_width == 0 || c->out_channels == 0 || c->stride_y == 0 || c->stride_x == 0 ||
-           c->dilation_y == 0 || c->dilation_x == 0;
+           c->kernel_width == 0 || c->out_channels == 0 || c->stride_y == 0 || c->stride_x == 0 || c->dilation_y == 0 ||
+           c->dilation_x == 0;
 }
 
 mgk_status mgk_find_geometry(const mgk_conv2d *c, mgk_geometry *g)

@@ -72,8 +72,8 @@ static void write_header(uint8_t header[MGK_PREPARED_HEADER], mgk_path path, con
                          unsigned weight_bits)
 {
     const uint64_t fields[] = {0x314b474dU, /* "MGK1" */
-                               (uint64_t)path, weight_bits, conv->kernel_height, conv->kernel_width,
-                               conv->in_channels, conv->out_channels};
+                               (uint64_t)path,     weight_bits,       conv->kernel_height,
+                               conv->kernel_width, conv->in_channels, conv->out_channels};
     memset(header, 0, MGK_PREPARED_HEADER);
     memcpy(header, fields, sizeof fields);
 }
@@ -233,8 +233,9 @@ mgk_status mgk_qconv2d(mgk_path path, const mgk_conv2d *conv, unsigned weight_bi
     } else {
         memset(zeros, 0, conv->in_channels);
     }
-    const mgk_qconv2d_image image = {conv, &geometry, (const uint8_t *)prepared + MGK_PREPARED_HEADER, zeros, padded,
-                                     padded + geometry.padded_size, NULL};
+    const mgk_qconv2d_image image = {conv,  &geometry, (const uint8_t *)prepared + MGK_PREPARED_HEADER,
+                                     zeros, padded,    padded + geometry.padded_size,
+                                     NULL};
     for (size_t i = 0; i < images; i++) {
         mgk_qconv2d_image next = image;
         next.accumulators = accumulators + i * geometry.out_size;

@@ -56,8 +56,16 @@ static void test_random(mgk_path path, mgk_conv2d conv, unsigned weight_bits, un
 /* All products of one sign and as large as they can be, over this many terms: where a lane would overflow. */
 static void test_extreme(mgk_path path, size_t terms, uint8_t weight_code)
 {
-    const mgk_conv2d conv = {.images = 1, .height = 1, .width = 3, .in_channels = terms, .kernel_height = 1,
-                             .kernel_width = 1, .out_channels = 17, .stride_y = 1, .stride_x = 1, .dilation_y = 1,
+    const mgk_conv2d conv = {.images = 1,
+                             .height = 1,
+                             .width = 3,
+                             .in_channels = terms,
+                             .kernel_height = 1,
+                             .kernel_width = 1,
+                             .out_channels = 17,
+                             .stride_y = 1,
+                             .stride_x = 1,
+                             .dilation_y = 1,
                              .dilation_x = 1};
     conv_case k = make_case(path, conv, 2, 2);
     memset(k.weight_codes, weight_code, 17 * terms);
@@ -73,9 +81,21 @@ static void test_extreme(mgk_path path, size_t terms, uint8_t weight_code)
 /* Images in two calls, the second range first, are the images of one call. */
 static void test_ranges(mgk_path path)
 {
-    const mgk_conv2d conv = {.images = 3, .height = 5, .width = 4, .in_channels = 3, .kernel_height = 3,
-                             .kernel_width = 3, .out_channels = 5, .stride_y = 1, .stride_x = 1, .pad_top = 1,
-                             .pad_bottom = 1, .pad_left = 1, .pad_right = 1, .dilation_y = 1, .dilation_x = 1};
+    const mgk_conv2d conv = {.images = 3,
+                             .height = 5,
+                             .width = 4,
+                             .in_channels = 3,
+                             .kernel_height = 3,
+                             .kernel_width = 3,
+                             .out_channels = 5,
+                             .stride_y = 1,
+                             .stride_x = 1,
+                             .pad_top = 1,
+                             .pad_bottom = 1,
+                             .pad_left = 1,
+                             .pad_right = 1,
+                             .dilation_y = 1,
+                             .dilation_x = 1};
     conv_case k = make_case(path, conv, 2, 2);
     prepare_case(path, &k);
     const size_t ranges[][2] = {{1, 3}, {2, 2}, {0, 1}};
@@ -89,11 +109,18 @@ static void test_ranges(mgk_path path)
 
 static mgk_conv2d random_conv(void)
 {
-    mgk_conv2d c = {.images = 1 + random_below(2), .kernel_height = 1 + random_below(4),
-                    .kernel_width = 1 + random_below(4), .in_channels = 1 + random_below(20),
-                    .out_channels = 1 + random_below(35), .stride_y = 1 + random_below(3),
-                    .stride_x = 1 + random_below(3), .pad_top = random_below(3), .pad_bottom = random_below(3),
-                    .pad_left = random_below(3), .pad_right = random_below(3), .dilation_y = 1 + random_below(3),
+    mgk_conv2d c = {.images = 1 + random_below(2),
+                    .kernel_height = 1 + random_below(4),
+                    .kernel_width = 1 + random_below(4),
+                    .in_channels = 1 + random_below(20),
+                    .out_channels = 1 + random_below(35),
+                    .stride_y = 1 + random_below(3),
+                    .stride_x = 1 + random_below(3),
+                    .pad_top = random_below(3),
+                    .pad_bottom = random_below(3),
+                    .pad_left = random_below(3),
+                    .pad_right = random_below(3),
+                    .dilation_y = 1 + random_below(3),
                     .dilation_x = 1 + random_below(3)};
     c.height = (c.kernel_height - 1) * c.dilation_y + 1 + random_below(5);
     c.width = (c.kernel_width - 1) * c.dilation_x + 1 + random_below(12);

@@ -3,9 +3,21 @@
 
 #define EXPECT(status, ...) CHECK_STATUS(status, mgk_qconv2d(__VA_ARGS__))
 
-static const mgk_conv2d good = {.images = 2, .height = 4, .width = 5, .in_channels = 3, .kernel_height = 3,
-                                .kernel_width = 3, .out_channels = 4, .stride_y = 1, .stride_x = 1, .pad_top = 1,
-                                .pad_bottom = 1, .pad_left = 1, .pad_right = 1, .dilation_y = 1, .dilation_x = 1};
+static const mgk_conv2d good = {.images = 2,
+                                .height = 4,
+                                .width = 5,
+                                .in_channels = 3,
+                                .kernel_height = 3,
+                                .kernel_width = 3,
+                                .out_channels = 4,
+                                .stride_y = 1,
+                                .stride_x = 1,
+                                .pad_top = 1,
+                                .pad_bottom = 1,
+                                .pad_left = 1,
+                                .pad_right = 1,
+                                .dilation_y = 1,
+                                .dilation_x = 1};
 
 static void expect_bad_shape(mgk_conv2d conv)
 {
@@ -17,8 +29,7 @@ static void expect_bad_shape(mgk_conv2d conv)
     CHECK_EQUAL(0, mgk_qconv2d_prepared_size(MGK_SCALAR, &conv, 2));
     CHECK_EQUAL(0, mgk_qconv2d_workspace(MGK_SCALAR, &conv));
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_qconv2d_prepare(MGK_SCALAR, &conv, 2, some, SIZE_MAX, some, SIZE_MAX));
-    EXPECT(MGK_BAD_SHAPE, MGK_SCALAR, &conv, 2, some, SIZE_MAX, 2, some, NULL, sums, 0, 1, some,
-                                            SIZE_MAX);
+    EXPECT(MGK_BAD_SHAPE, MGK_SCALAR, &conv, 2, some, SIZE_MAX, 2, some, NULL, sums, 0, 1, some, SIZE_MAX);
 }
 
 static void test_shapes(void)
@@ -72,10 +83,8 @@ static void test_prepare(mgk_path path, conv_case *k)
     CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, NULL, 2, k->packed, packed, k->prepared, size));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, &good, 2, NULL, packed, k->prepared, size));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed, NULL, size));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL,
-                 mgk_qconv2d_prepare(path, &good, 2, k->packed, packed - 1, k->prepared, size));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL,
-                 mgk_qconv2d_prepare(path, &good, 2, k->packed, packed, k->prepared, size - 1));
+    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed - 1, k->prepared, size));
+    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed, k->prepared, size - 1));
     CHECK_STATUS(MGK_BAD_BITS, mgk_qconv2d_prepare(path, &good, 0, k->packed, packed, k->prepared, size));
     CHECK_STATUS(MGK_BAD_BITS, mgk_qconv2d_prepare(path, &good, 9, k->packed, packed, k->prepared, size));
     CHECK_STATUS(MGK_BAD_PATH, mgk_qconv2d_prepare(MGK_AVX2, &good, 2, k->packed, packed, k->prepared, size));

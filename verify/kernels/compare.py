@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from minigrad import threads
 from quant.integer import Operation, Program
 from verify.kernels.targets import Runner
 
@@ -65,36 +67,46 @@ def compare_operation(op: Operation, x: np.ndarray, runner: Runner) -> Row:
 def compare_program(
     program: Program,
     pixels: np.ndarray,
-    runner: Runner,
-    on_images: Callable[[int], None] = lambda count: None,
+    runners: Sequence[Runner],
+    on_images: Callable[[Runner, int], None] = lambda runner, count: None,
     batch: int = 64,
-) -> list[Row]:
+) -> list[list[Row]]:
     """A whole program, every integer of every operation; each operation gets what the runner's own gave before it.
 
     Parameters
     ----------
     program, pixels
         The program, and uint8 images (n, *input_shape).
-    runner
-        What is held against the NumPy reference.
+    runners
+        What is held against the NumPy reference, side by side in threads.
     on_images
-        Called with the number of images after each batch.
+        Called with a runner and the number of images after each of its batches.
     batch
         Images a call.
 
     Returns
     -------
-    list of Row
-        One an operation, in their order.
+    list of lists of Row
+        For each runner one row an operation, in their order.
     """
     program.check(pixels)
     rows = [
-        Row(f"{position} {op.name}", runner.target.name, runner.path_of(op), runner.name)
-        for position, op in enumerate(program.ops)
+        [
+            Row(f"{position} {op.name}", runner.target.name, runner.path_of(op), runner.name)
+            for position, op in enumerate(program.ops)
+        ]
+        for runner in runners
     ]
-    for begin in range(0, len(pixels), batch):
-        part = pixels[begin : begin + batch]
-        for row, expected, got in zip(rows, program.run(part), runner.run(program, part), strict=True):
-            row.add(expected, got)
-        on_images(len(part))
+
+    def compare(runner: Runner, rows: list[Row], part: np.ndarray, expected: list[np.ndarray]) -> None:
+        for row, reference, got in zip(rows, expected, runner.run(program, part), strict=True):
+            row.add(reference, got)
+        on_images(runner, len(part))
+
+    with ThreadPoolExecutor(threads.count()) as pool:
+        for begin in range(0, len(pixels), batch):
+            part = pixels[begin : begin + batch]
+            expected = program.run(part)
+            for done in [pool.submit(compare, *pair, part, expected) for pair in zip(runners, rows, strict=True)]:
+                done.result()
     return rows

@@ -9,10 +9,17 @@
 enum { PIECE = 256 };
 
 /* The other argument where x is NaN: one instruction on x86, and no branch that keeps a loop from being vectorised. */
-static inline REAL maximum(REAL x, REAL y) { return x > y ? x : y; }
-static inline REAL minimum(REAL x, REAL y) { return x < y ? x : y; }
+static inline REAL maximum(REAL x, REAL y)
+{
+    return x > y ? x : y;
+}
+static inline REAL minimum(REAL x, REAL y)
+{
+    return x < y ? x : y;
+}
 
-static inline double power_of_two(double rounded) {
+static inline double power_of_two(double rounded)
+{
     /* rounded = 0x1.8p52 + k: its low bits are k; moved to the exponent they give 2^k. */
     uint64_t bits;
     double value;
@@ -23,7 +30,8 @@ static inline double power_of_two(double rounded) {
 }
 
 /* exp x, and expm1 x in *m, for x <= 0 as minigrad/elementary.py computes them. */
-static inline double exp_negative(double x, double *m) {
+static inline double exp_negative(double x, double *m)
+{
     const double c = x < -700.0 ? -700.0 : x;
     const double rounded = c * 0x1.71547652b82fep+0 + 0x1.8p52;
     const double k = rounded - 0x1.8p52;
@@ -49,7 +57,8 @@ static inline double exp_negative(double x, double *m) {
 
 /* floor of v, limited to [0, top]; NaN or 0 for NaN, whose other terms stay NaN. Adding and subtracting 1.5 times the
  * power of two that leaves no fraction rounds to an integer. */
-static inline REAL limited_floor(REAL v, REAL top) {
+static inline REAL limited_floor(REAL v, REAL top)
+{
     const REAL rounder = (REAL)(sizeof(REAL) == sizeof(float) ? 0x1.8p23 : 0x1.8p52);
     const REAL low = maximum(v, 0);
     const REAL bounded = minimum(low, top);
@@ -58,7 +67,8 @@ static inline REAL limited_floor(REAL v, REAL top) {
 }
 
 /* v, i, z, K z, m = expm1(-2 |K z|) and n = exp(-2 |K z|) of a piece. */
-static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL *z, REAL *kz, REAL *m, REAL *n) {
+static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL *z, REAL *kz, REAL *m, REAL *n)
+{
     const REAL l = (REAL)q->l, step = (REAL)q->step, gain = (REAL)q->gain, last = (REAL)(q->top - 1);
     for (int e = 0; e < PIECE; e++) {
         v[e] = (x[e] - l) / step;
@@ -74,12 +84,14 @@ static inline void place(const REAL *x, const mgk_dsq *q, REAL *v, REAL *i, REAL
     }
 }
 
-static inline REAL tanh_of(REAL m, REAL x) {
+static inline REAL tanh_of(REAL m, REAL x)
+{
     const REAL t = m / (2 + m); /* minus the tanh of |x| */
     return x < 0 ? t : -t;
 }
 
-static inline void soft_piece(const REAL *x, const mgk_dsq *q, REAL *y) {
+static inline void soft_piece(const REAL *x, const mgk_dsq *q, REAL *y)
+{
     REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE], small[PIECE];
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, rest = 1 - (REAL)q->alpha;
     place(x, q, v, i, z, kz, m, small);
@@ -92,10 +104,13 @@ static inline void soft_piece(const REAL *x, const mgk_dsq *q, REAL *y) {
     }
 }
 
-void FUNCTION(soft)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end) {
+void FUNCTION(soft)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end)
+{
     REAL in[PIECE] = {0}, out[PIECE];
     size_t n = begin;
-    for (; n + PIECE <= end; n += PIECE) soft_piece(x + n, q, y + n);
+    for (; n + PIECE <= end; n += PIECE) {
+        soft_piece(x + n, q, y + n);
+    }
     if (n < end) {
         memcpy(in, x + n, (end - n) * sizeof(REAL));
         soft_piece(in, q, out);
@@ -104,22 +119,28 @@ void FUNCTION(soft)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size
 }
 
 /* 1 where x has a NaN. */
-static inline int hard_piece(const REAL *x, const mgk_dsq *q, REAL *y) {
+static inline int hard_piece(const REAL *x, const mgk_dsq *q, REAL *y)
+{
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, top = (REAL)q->top;
     int nan = 0;
     for (int e = 0; e < PIECE; e++) {
         const REAL j = limited_floor((x[e] - l) / step + (REAL)0.5, top);
         y[e] = j == top ? u : l + j * step;
     }
-    for (int e = 0; e < PIECE; e++) nan |= x[e] != x[e];
+    for (int e = 0; e < PIECE; e++) {
+        nan |= x[e] != x[e];
+    }
     return nan;
 }
 
-int FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end) {
+int FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end)
+{
     REAL in[PIECE] = {0}, out[PIECE];
     int nan = 0;
     size_t n = begin;
-    for (; n + PIECE <= end; n += PIECE) nan |= hard_piece(x + n, q, y + n);
+    for (; n + PIECE <= end; n += PIECE) {
+        nan |= hard_piece(x + n, q, y + n);
+    }
     if (n < end) {
         memcpy(in, x + n, (end - n) * sizeof(REAL));
         nan |= hard_piece(in, q, out);
@@ -129,7 +150,8 @@ int FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_
 }
 
 /* Gradients of a piece: dx, and the terms of dl, du and dalpha. */
-static inline void vjp_piece(const REAL *gy, const REAL *x, const mgk_dsq *q, REAL *dx, REAL *dl, REAL *du, REAL *da) {
+static inline void vjp_piece(const REAL *gy, const REAL *x, const mgk_dsq *q, REAL *dx, REAL *dl, REAL *du, REAL *da)
+{
     REAL v[PIECE], i[PIECE], z[PIECE], kz[PIECE], m[PIECE], small[PIECE];
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, alpha = (REAL)q->alpha, gain = (REAL)q->gain;
     const REAL n = (REAL)q->top, s = 1 / (1 - alpha);
@@ -155,14 +177,19 @@ static inline void vjp_piece(const REAL *gy, const REAL *x, const mgk_dsq *q, RE
     }
 }
 
-static REAL join_lanes(REAL *lanes) {
-    for (int width = MGK_SUM_LANES / 2; width > 0; width /= 2)
-        for (int n = 0; n < width; n++) lanes[n] = lanes[n] + lanes[n + width];
+static REAL join_lanes(REAL *lanes)
+{
+    for (int width = MGK_SUM_LANES / 2; width > 0; width /= 2) {
+        for (int n = 0; n < width; n++) {
+            lanes[n] = lanes[n] + lanes[n + width];
+        }
+    }
     return lanes[0];
 }
 
 void FUNCTION(vjp)(const mgk_dsq *q, const REAL *gy, const REAL *x, size_t count, REAL *dx, REAL *sums,
-                   size_t block_begin, size_t block_end) {
+                   size_t block_begin, size_t block_end)
+{
     REAL out[PIECE], terms[3][PIECE], in[PIECE] = {0}, g[PIECE] = {0};
     for (size_t block = block_begin; block < block_end; block++) {
         REAL lanes[3][MGK_SUM_LANES] = {{0}};
@@ -179,12 +206,20 @@ void FUNCTION(vjp)(const mgk_dsq *q, const REAL *gy, const REAL *x, size_t count
                 memcpy(in, x + n, size * sizeof(REAL));
                 vjp_piece(g, in, q, out, terms[0], terms[1], terms[2]);
                 memcpy(dx + n, out, size * sizeof(REAL));
-                for (int k = 0; k < 3; k++) memset(terms[k] + size, 0, (PIECE - size) * sizeof(REAL));
+                for (int k = 0; k < 3; k++) {
+                    memset(terms[k] + size, 0, (PIECE - size) * sizeof(REAL));
+                }
             }
-            for (size_t e = 0; e < size; e += MGK_SUM_LANES)
-                for (int k = 0; k < 3; k++)
-                    for (int lane = 0; lane < MGK_SUM_LANES; lane++) lanes[k][lane] += terms[k][e + (size_t)lane];
+            for (size_t e = 0; e < size; e += MGK_SUM_LANES) {
+                for (int k = 0; k < 3; k++) {
+                    for (int lane = 0; lane < MGK_SUM_LANES; lane++) {
+                        lanes[k][lane] += terms[k][e + (size_t)lane];
+                    }
+                }
+            }
         }
-        for (int k = 0; k < 3; k++) sums[3 * block + (size_t)k] = join_lanes(lanes[k]);
+        for (int k = 0; k < 3; k++) {
+            sums[3 * block + (size_t)k] = join_lanes(lanes[k]);
+        }
     }
 }

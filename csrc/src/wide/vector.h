@@ -33,31 +33,57 @@ typedef REAL vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef REAL unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 #endif
 
-static inline vec load(const REAL *p) { return *(const unaligned_vec *)p; }
-static inline void store(REAL *p, vec v) { *(unaligned_vec *)p = v; }
+static inline vec load(const REAL *p)
+{
+    return *(const unaligned_vec *)p;
+}
+static inline void store(REAL *p, vec v)
+{
+    *(unaligned_vec *)p = v;
+}
 
 #if MGK_WIDE == 0
-static inline vec broadcast(REAL x) { return x; }
+static inline vec broadcast(REAL x)
+{
+    return x;
+}
 #else
-static inline vec broadcast(REAL x) { return x - (vec){0}; } /* x - 0 keeps -0 */
+static inline vec broadcast(REAL x)
+{
+    return x - (vec){0};
+} /* x - 0 keeps -0 */
 #endif
 
 #if !REAL_IS_FLOAT
-static inline vec multiply_add(vec a, vec b, vec c) { return c + a * b; }
+static inline vec multiply_add(vec a, vec b, vec c)
+{
+    return c + a * b;
+}
 #elif MGK_WIDE == 3
-static inline vec multiply_add(vec a, vec b, vec c) { return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+static inline vec multiply_add(vec a, vec b, vec c)
+{
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
 #elif MGK_WIDE == 2
-static inline vec multiply_add(vec a, vec b, vec c) { return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline vec multiply_add(vec a, vec b, vec c)
+{
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
 #elif MGK_WIDE == 1
-static inline vec multiply_add(vec a, vec b, vec c) {
+static inline vec multiply_add(vec a, vec b, vec c)
+{
     return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
 #elif defined(__FMA__) || defined(__aarch64__)
-static inline vec multiply_add(vec a, vec b, vec c) { return __builtin_fmaf(a, b, c); }
+static inline vec multiply_add(vec a, vec b, vec c)
+{
+    return __builtin_fmaf(a, b, c);
+}
 #else
 /* A fused multiply-add for processors without one. The product of two floats is exact in double; the sum is rounded
  * to odd (inexact results get an odd last bit), so that the second rounding, to float, sees which side it is on. */
-static inline vec multiply_add(vec a, vec b, vec c) {
+static inline vec multiply_add(vec a, vec b, vec c)
+{
     const double product = (double)a * (double)b;
     const double addend = (double)c;
     double sum = product + addend;

@@ -19,7 +19,7 @@ def pixels() -> np.ndarray:
 
 def test_program(runner: Runner, program: Program, pixels: np.ndarray) -> None:
     seen: list[int] = []
-    rows = compare_program(program, pixels, runner, on_images=seen.append, batch=3)
+    (rows,) = compare_program(program, pixels, [runner], lambda _, count: seen.append(count), batch=3)
     assert [row.operation for row in rows] == [f"{n} {op.name}" for n, op in enumerate(program.ops)]
     assert [row.mismatches for row in rows] == [0] * len(rows), rows
     assert [row.compared for row in rows] == [result.size for result in program.run(pixels)]
@@ -51,7 +51,7 @@ class OneBitOff:
 
 
 def test_one_wrong_bit_is_found_and_located(program: Program, pixels: np.ndarray) -> None:
-    rows = compare_program(program, pixels, Runner(OneBitOff(), "scalar"), batch=3)
+    (rows,) = compare_program(program, pixels, [Runner(OneBitOff(), "scalar")], batch=3)
     expected = int(program.run(pixels)[1][4, 2, 3, 4])
     assert rows[0].mismatches == 0
     assert rows[1].mismatches == 1
