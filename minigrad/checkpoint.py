@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,45 @@ from safetensors.numpy import save
 
 from minigrad.errors import InputError
 
-__all__ = ["read", "write", "write_atomically"]
+__all__ = ["check_writable", "read", "write", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment either the old or the new content is there, even after a kill."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write a file so that at every moment either the old or the new content is there, even after a kill.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; the old content, if any, stays.
+    """
+    with _temporary(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """InputError if ``write_atomically`` could not write here; to be asked before long work. Makes the folder."""
+    with _temporary(path) as temporary:
+        temporary.touch()
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name beside the path that is gone afterwards; an error of the file system becomes one that names the path."""
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:

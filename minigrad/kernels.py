@@ -68,7 +68,10 @@ class Library:
             self.lib: Any = self.ffi.dlopen(str(path))
         except OSError as error:
             raise KernelError(f"{path}: cannot be opened as a shared library: {error}") from None
-        built = self.ffi.string(self.lib.mgk_header_digest()).decode()
+        try:
+            built = self.ffi.string(self.lib.mgk_header_digest()).decode()
+        except AttributeError:
+            raise KernelError(f"{path}: no build of the kernel library (it has no mgk_header_digest)") from None
         if built != digest:
             raise KernelError(f"{path}: built from another header than {HEADER}; rebuild it ('make setup')")
 

@@ -117,44 +117,55 @@ class Tensor:
             raise ValueError(f"gradient: expected shape {self.shape}, got {np.shape(gradient)}")
         gradients: dict[int, np.ndarray] = {id(self): np.asarray(gradient, self.dtype)}
         for tensor in _from_last_to_first(self):
-            gy = gradients.pop(id(tensor))
+            gy = gradients.pop(id(tensor), None)
+            if gy is None:  # reached only through arguments that have no gradient
+                continue
             record = tensor._record
             if record is None:
-                tensor.grad = gy if tensor.grad is None else tensor.grad + gy
+                # A copy: what arrives may be a view, or belong to somebody else too.
+                tensor.grad = np.array(gy) if tensor.grad is None else np.asarray(tensor.grad + gy)
                 continue
             if record.residuals is _USED:
                 raise RuntimeError("backward: the records of this computation were used by an earlier backward")
             needs = [parent is not None and parent.requires_grad for parent in record.parents]
-            for parent, g in zip(record.parents, record.primitive.vjp(gy, record.residuals, needs), strict=True):
+            found = record.primitive.vjp(np.asarray(gy, tensor.dtype), record.residuals, needs)
+            for parent, g in zip(record.parents, found, strict=True):
                 if parent is None or not parent.requires_grad or g is None:
                     continue
                 before = gradients.get(id(parent))
                 gradients[id(parent)] = g if before is None else before + g
             record.residuals, record.parents = _USED, ()
 
+    def _operand(self, other: Any) -> Any:
+        """The other side of an operator: numbers and arrays of integers take the dtype of this tensor."""
+        if isinstance(other, Tensor):
+            return other
+        array = np.asarray(other)
+        return array.astype(self.dtype) if array.dtype.kind in "iub" or isinstance(other, float) else array
+
     def __add__(self, other: Any) -> Tensor:
-        return apply("add", self, other)
+        return apply("add", self, self._operand(other))
 
     def __radd__(self, other: Any) -> Tensor:
-        return apply("add", other, self, like=self)
+        return apply("add", self._operand(other), self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return apply("subtract", self, other)
+        return apply("subtract", self, self._operand(other))
 
     def __rsub__(self, other: Any) -> Tensor:
-        return apply("subtract", other, self, like=self)
+        return apply("subtract", self._operand(other), self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return apply("multiply", self, other)
+        return apply("multiply", self, self._operand(other))
 
     def __rmul__(self, other: Any) -> Tensor:
-        return apply("multiply", other, self, like=self)
+        return apply("multiply", self._operand(other), self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return apply("divide", self, other)
+        return apply("divide", self, self._operand(other))
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return apply("divide", other, self, like=self)
+        return apply("divide", self._operand(other), self)
 
     def __neg__(self) -> Tensor:
         return apply("negative", self)
@@ -167,9 +178,9 @@ class Tensor:
         """Mean over one axis, several, or all."""
         return apply("mean", self, axis=axis)
 
-    def reshape(self, *shape: int) -> Tensor:
+    def reshape(self, *shape: Any) -> Tensor:
         """The same elements in another shape; one size may be -1."""
-        return apply("reshape", self, shape=shape)
+        return apply("reshape", self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
 
     def transpose(self, *axes: int) -> Tensor:
         """The axes in another order."""
@@ -192,23 +203,29 @@ def _from_last_to_first(root: Tensor) -> list[Tensor]:
     return sorted(seen.values(), key=lambda t: t._record.order if t._record else -1, reverse=True)
 
 
-def apply(primitive: str | Primitive, *arguments: Any, like: Tensor | None = None, **options: Any) -> Tensor:
+def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor:
     """Run a primitive on tensors, arrays and numbers, and record it where a gradient is required.
 
-    Python numbers take the dtype of ``like`` (by default the first tensor).
+    Python numbers take the dtype of the tensors.
 
     Raises
     ------
+    ValueError
+        If there is no primitive of that name.
     TypeError
-        If the tensors differ in dtype.
+        If no argument is a tensor, or the float arguments differ in dtype.
     """
+    if isinstance(primitive, str) and primitive not in PRIMITIVES:
+        raise ValueError(f"primitive: none is named {primitive!r}; there are {', '.join(sorted(PRIMITIVES))}")
     rule = PRIMITIVES[primitive] if isinstance(primitive, str) else primitive
     tensors = [a for a in arguments if isinstance(a, Tensor)]
-    dtype = (like or tensors[0]).dtype
-    for position, tensor in enumerate(tensors):
-        if tensor.dtype != dtype:
-            raise TypeError(f"{rule.name}: tensor {position} is {tensor.dtype}, the others {dtype}; convert one")
+    if not tensors:
+        raise TypeError(f"{rule.name}: expected a Tensor among the arguments")
+    dtype = tensors[0].dtype
     arrays = [_array(a, dtype) for a in arguments]
+    for position, array in enumerate(arrays):
+        if array.dtype.kind == "f" and array.dtype != dtype:
+            raise TypeError(f"{rule.name}: argument {position} is {array.dtype}, another {dtype}; convert one")
     value, residuals = rule.forward(*arrays, **options)
     result = Tensor(value)
     if _recording and any(t.requires_grad for t in tensors):

@@ -33,6 +33,11 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count(), thread_name_prefix="minigrad")
 
 
+if hasattr(os, "register_at_fork"):
+    # A child process has the pool but not its threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def split(total: int, work: Callable[[int, int], None]) -> None:
     """Call ``work(begin, end)`` on parts of range(total), one a thread; the first error is raised."""
     parts = min(count(), total)

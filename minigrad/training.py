@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,6 +43,14 @@ class Config:
     momentum: float = 0.9
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        if not 0 < self.rate < float("inf"):
+            raise InputError(f"rate: expected a finite number above 0, got {self.rate!r}")
+
     def learning_rate(self) -> Schedule:
         if self.schedule == "cosine":
             return cosine(self.rate, self.steps)
@@ -63,11 +70,12 @@ class History:
     accuracy: list[tuple[int, float]] = field(default_factory=list)
 
 
-def _digest(model: Module, data: Dataset, config: Config) -> str:
-    """Names a run: configuration, data, and the arrays the model has before the first step."""
-    record = json.dumps(asdict(config), sort_keys=True)
+def _digest(model: Module, data: Dataset, config: Config, measure_every: int) -> str:
+    """Names a run: configuration, data, the model's layers with their options and its arrays before the first step."""
+    record = json.dumps([asdict(config), measure_every, model.describe()], sort_keys=True)
     digest = hashlib.sha256(record.encode())
-    arrays: list[np.ndarray] = [data.train_images, data.train_labels, *model.state().values()]
+    sets = (data.train_images, data.train_labels, data.test_images, data.test_labels)
+    arrays: list[np.ndarray] = [*sets, *model.state().values()]
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -75,13 +83,16 @@ def _digest(model: Module, data: Dataset, config: Config) -> str:
 
 
 def predict(model: Module, images: np.ndarray, means: np.ndarray, batch_size: int = 250) -> np.ndarray:
-    """Logits (n, classes) of uint8 images in evaluation mode."""
+    """Logits (n, classes) of uint8 images in evaluation mode; the model's own mode is kept."""
+    if not len(images):
+        raise InputError("images: expected at least one")
+    training = model.training
     model.eval()
     parts = []
     with no_grad():
         for n in range(0, len(images), batch_size):
             parts.append(model(Tensor(normalize(images[n : n + batch_size], means))).data)
-    model.train()
+    model.train(training)
     return np.concatenate(parts)
 
 
@@ -94,7 +105,7 @@ def train(
     model: Module,
     data: Dataset,
     config: Config,
-    path: Path | None = None,
+    path: str | Path | None = None,
     *,
     on_step: Callable[[int, float], None] | None = None,
     checkpoint_every: int = 50,
@@ -106,7 +117,7 @@ def train(
     ----------
     model : Module
         Its arrays on entry are part of the run's identity.
-    path : Path or None
+    path : str, Path or None
         The checkpoint file. If it holds this very run, the run goes on from it (a finished one is only loaded).
     on_step : (steps done, loss), called after each step and once after resuming
     checkpoint_every, measure_every : in steps; 0 measures the test accuracy at the end only
@@ -116,11 +127,14 @@ def train(
     InputError
         If the checkpoint is of another run or unreadable, or the loss stops being finite.
     """
+    if checkpoint_every < 1 or measure_every < 0:
+        raise InputError(f"checkpoint_every, measure_every: got {checkpoint_every} and {measure_every}")
     schedule = config.learning_rate()
     means = channel_means(data.train_images)
-    digest = _digest(model, data, config)
+    digest = _digest(model, data, config, measure_every)
     optimizer = SGD(model, config.groups, momentum=config.momentum)
     history, done = History(), 0
+    path = None if path is None else Path(path)
     if path is not None and path.exists():
         done = _resume(path, digest, model, optimizer, history)
     if on_step and done:
@@ -158,16 +172,21 @@ def _save(path: Path, digest: str, model: Module, optimizer: SGD, history: Histo
 
 def _resume(path: Path, digest: str, model: Module, optimizer: SGD, history: History) -> int:
     arrays, record = checkpoint.read(path)
-    if record.get("run") != digest:
-        raise InputError(f"{path}: the checkpoint of a run with other settings, data or code; remove it to start again")
-    _part(arrays, "model.", model.load_state)
-    velocities = {name: array for name, array in arrays.items() if name.startswith("velocity.")}
+    if not isinstance(record, dict) or record.get("run") != digest:
+        raise InputError(
+            f"{path}: the checkpoint of a run with other settings, data or model; remove it to start again"
+        )
+    try:
+        done = int(record["steps"])
+        loss = [float(value) for value in record["loss"]]
+        measured = [(int(n), float(a)) for n, a in record["accuracy"]]
+        velocity = {name: arrays[f"velocity.{name}"] for name in optimizer.velocity}
+        if done < 1 or len(loss) != done or any(velocity[n].shape != v.shape for n, v in optimizer.velocity.items()):
+            raise InputError("its parts do not belong together")
+        model.load_state({name[6:]: array for name, array in arrays.items() if name.startswith("model.")})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: a damaged checkpoint ({error}); remove it to start again") from None
     for name, array in optimizer.velocity.items():
-        array[...] = velocities[f"velocity.{name}"]
-    history.loss = list(record["loss"])
-    history.accuracy = [(int(n), float(a)) for n, a in record["accuracy"]]
-    return int(record["steps"])
-
-
-def _part(arrays: dict[str, Any], prefix: str, load: Callable[[dict[str, Any]], None]) -> None:
-    load({name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)})
+        array[...] = velocity[name]
+    history.loss, history.accuracy = loss, measured
+    return done

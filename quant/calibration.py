@@ -26,10 +26,12 @@ def least_squares_range(x: np.ndarray, hard: Callable[[np.ndarray, float], np.nd
         If x is empty, all zero, or not finite.
     """
     flat = np.asarray(x, np.float64).ravel()
-    flat = flat[:: -(-flat.size // _SAMPLE)] if flat.size else flat
+    # An odd stride meets every channel in turn, whatever power of two their number is.
+    flat = flat[:: -(-flat.size // _SAMPLE) | 1] if flat.size else flat
     top = float(np.abs(flat).max()) if flat.size else 0.0
     if not 0 < top < np.inf:
         raise InputError(f"x: expected finite numbers, not all zero, to choose a range from; largest is {top}")
     tried = [top * n / _CANDIDATES for n in range(1, _CANDIDATES + 1)]
-    errors = [float(tree_sum((hard(flat, u) - flat) ** 2)) for u in tried]
+    # Relative to the largest, so that squares neither overflow nor vanish.
+    errors = [float(tree_sum(((hard(flat, u) - flat) / top) ** 2)) for u in tried]
     return tried[int(np.argmin(errors))]

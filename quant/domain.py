@@ -18,16 +18,23 @@ def check_bits(bits: Any, valid: range = range(1, 9)) -> int:
     return (1 << int(bits)) - 1
 
 
-def check_range(l: Any, u: Any) -> None:
-    """InputError unless l < u, both finite, everywhere."""
-    if not (_all(l < u) and _all(-np.inf < l) and _all(u < np.inf)):
-        raise InputError(f"l, u: expected finite numbers with l < u, got l = {_show(l)} and u = {_show(u)}")
+def check_range(l: Any, u: Any, steps: int = 255) -> None:
+    """InputError unless l < u, both finite, and (u - l) / steps neither overflows nor underflows, everywhere."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if not (_all(l < u) and _all(-np.inf < l) and _all(u < np.inf)):
+            raise InputError(f"l, u: expected finite numbers with l < u, got l = {_show(l)} and u = {_show(u)}")
+        step = (u - l) / steps
+        if not (_all(step > 0) and _all(step < np.inf)):
+            raise InputError(f"l, u: the width of [{_show(l)}, {_show(u)}] over- or underflows; scale the data")
 
 
 def check_alpha(alpha: Any) -> None:
-    """InputError unless 0 < alpha < 1 everywhere."""
+    """InputError unless 0 < alpha < 1 everywhere, and 2 / alpha does not overflow."""
     if not (_all(alpha > 0) and _all(alpha < 1)):
         raise InputError(f"alpha: expected 0 < alpha < 1, got {_show(alpha)}")
+    with np.errstate(over="ignore"):
+        if not _all(2 / alpha < np.inf):
+            raise InputError(f"alpha: {_show(alpha)} is so small that 2 / alpha overflows")
 
 
 def refuse_nan(x: np.ndarray) -> None:

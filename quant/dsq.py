@@ -48,12 +48,17 @@ __all__ = ["BITS", "DSQ", "codes", "hard", "hard_vjp", "levels", "soft", "soft_p
 BITS = range(1, 9)
 
 
+# A point far outside the range may overflow on the way to a result that is the range's end.
+_quiet = np.errstate(over="ignore", invalid="ignore")
+
+
 def check_parameters(l: Any, u: Any, alpha: Any) -> None:
     """InputError unless l < u and 0 < alpha < 1, everywhere."""
     check_range(l, u)
     check_alpha(alpha)
 
 
+@_quiet
 def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
     """The differentiable forward (eq 5).
 
@@ -84,6 +89,7 @@ def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
     return select(x < l, l, select(x > u, u, y))
 
 
+@_quiet
 def soft_partials(x: Any, l: Any, u: Any, alpha: Any, bits: int, *, q: str = "soft") -> tuple[Any, Any, Any, Any]:
     """The partial derivatives of every element by x, l, u and alpha, each of the shape of x (eqs 10 to 13).
 
@@ -128,9 +134,10 @@ def soft_vjp(
     dx, *partials = soft_partials(x, l, u, alpha, bits, q=q)
     shapes = (np.shape(l), np.shape(u), np.shape(alpha))
     gradients = [sum_to_shape(gy * d, shape) for d, shape in zip(partials, shapes, strict=True)]
-    return gy * dx, gradients[0], gradients[1], gradients[2]
+    return sum_to_shape(gy * dx, np.shape(x)), gradients[0], gradients[1], gradients[2]
 
 
+@_quiet
 def codes(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
     """Integer codes of the hard quantizer, uint8, ties up (Algorithm 1); alpha has no influence.
 
@@ -152,7 +159,7 @@ def levels(l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
     n = check_bits(bits)
     check_parameters(l, u, alpha)
     u = np.asarray(u)
-    l = np.asarray(l, dtype=u.dtype)
+    l, u = np.broadcast_arrays(np.asarray(l, dtype=u.dtype), u)
     steps = np.arange(n + 1).astype(u.dtype).reshape(-1, *([1] * u.ndim))
     values = l + steps * ((u - l) / n)
     values[n] = u
@@ -302,9 +309,12 @@ class DSQ(Quantizer):
         In training "hard" (Algorithm 1, q = code in the backward) or "soft" (eq 5). Evaluation is always hard.
     learn_alpha : bool or None
         None: alpha is learned except at 1 bit (the paper's binary nets keep 0.2).
+    alpha : float
+        Where alpha starts; ``project`` keeps it at 0.5 or below. The paper's constraint on it is an L2 penalty: the
+        weight decay of the optimizer's group "shape".
     alpha_bound : str
-        What ``project`` keeps alpha above: "scale-free", alpha >= 1e-6; or "k<=1000", the paper's bound on k, which
-        depends on the scale of the data (0.5 where it leaves nothing below 0.5).
+        What ``project`` keeps alpha above: "scale-free", alpha >= 1e-6; or besides it "k<=1000", the paper's bound on
+        k, which depends on the scale of the data (0.5 where it leaves nothing below 0.5).
 
     Raises
     ------
@@ -325,7 +335,11 @@ class DSQ(Quantizer):
     ) -> None:
         super().__init__()
         check_bits(bits, BITS)
-        check_alpha(alpha)
+        if dtype not in (np.float32, np.float64):
+            raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.integer, np.floating)):
+            raise InputError(f"alpha: expected a number, got {alpha!r}")
+        check_alpha(np.asarray(alpha, dtype))
         for name, value, valid in (
             ("range", range, ("symmetric", "positive", "free")),
             ("forward", forward, ("hard", "soft")),
@@ -353,7 +367,11 @@ class DSQ(Quantizer):
 
     def initialise(self, x: np.ndarray) -> None:
         """The range of least squared error; "free" is put around the middle of the data."""
+        if x.size == 0:
+            raise InputError("x: expected elements to choose a range from, got none")
         if self.range == "free":
+            if x.min() == x.max():
+                raise InputError(f"x: every element is {x.min()}; a range needs two different ones")
             middle = 0.5 * (float(x.max()) + float(x.min()))
             half = least_squares_range(x - middle, lambda x, u: hard(x, -u, u, 0.5, self.bits))
             self.l.data[...], self.u.data[...] = middle - half, middle + half
@@ -382,5 +400,5 @@ class DSQ(Quantizer):
         low = 1e-6
         if self.alpha_bound == "k<=1000":
             step = (u - l) / check_bits(self.bits)
-            low = min(0.5, 2.0 / (1.0 + float(exp(min(1000.0 * step, 700.0)))))
+            low = min(0.5, max(low, 2.0 / (1.0 + float(exp(min(1000.0 * step, 700.0))))))
         np.clip(self.alpha.data, low, 0.5, out=self.alpha.data)

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import backend, kernels, threads
 from minigrad.elementary import log1p
+from minigrad.errors import InputError
 from minigrad.reduction import join_blocks
 from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
 
@@ -84,6 +85,8 @@ def vjp(
     gy: np.ndarray, x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int, *, q: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """``quant.dsq.soft_vjp``."""
+    if gy.dtype != x.dtype or gy.shape != x.shape:
+        raise InputError(f"gy: expected {x.dtype} {x.shape} as x, got {gy.dtype} {gy.shape}")
     library = kernels.native()
     dtype, ctype = _NAMES[x.dtype]
     struct = _parameters(x, l, u, alpha, bits, q == "hard")

@@ -90,6 +90,15 @@ class HardNetwork:
         return results
 
 
+def _finite(norm: BatchNorm, where: str) -> None:
+    parts = {"gamma": norm.gamma.data, "beta": norm.beta.data, "mean": norm.running_mean}
+    for name, array in parts.items():
+        if not np.isfinite(array).all():
+            raise ExportError(f"{where}: the batch norm's {name} is not finite")
+    if not (np.isfinite(norm.running_variance) & (norm.running_variance >= 0)).all():
+        raise ExportError(f"{where}: the batch norm's variance is negative or not finite")
+
+
 def _symmetric(quantizer: object, where: str) -> DSQ:
     if not isinstance(quantizer, DSQ):
         raise ExportError(f"{where}: expected weights quantized by DSQ, got {type(quantizer).__name__}")
@@ -161,7 +170,8 @@ def evaluate_on_integers(model: Sequential, means: np.ndarray) -> HardNetwork:
         weight = _symmetric(conv.weight_quantizer, where)
         if n == 0 and conv.activation_quantizer is not None:
             raise ExportError(f"{where}: the input is uint8 pixels, it cannot be quantized again")
-        following = body[n + 3].activation_quantizer if n + 3 < len(body) else quantize.activation_quantizer  # type: ignore[attr-defined]
+        source = body[n + 3] if n + 3 < len(body) else quantize
+        following = getattr(source, "activation_quantizer", None)
         following = _from_zero(following, f"the input of layer {n // 3 + 2}")
         accumulate = Conv2d(
             weight_codes=np.ascontiguousarray(weight.codes(conv.weight.data).transpose(3, 0, 1, 2)),
@@ -171,6 +181,7 @@ def evaluate_on_integers(model: Sequential, means: np.ndarray) -> HardNetwork:
             stride=(conv.stride, conv.stride),
             pads=(conv.padding,) * 4,
         )
+        _finite(norm, where)
         epilogue = _epilogue(_step(weight) * activation_step, norm, following)
         layers.append(HardLayer(f"conv{n // 3 + 1}", accumulate, epilogue, conv, norm, following))
         activation_step, activation_bits = _step(following), following.bits
@@ -186,7 +197,7 @@ def _with_linear(
     pixels = _pixels(layers)
     logit_scale = _step(weight) * (activation_step / pixels)
     bias = np.rint(linear.bias.data.astype(np.float64) / logit_scale)
-    if np.abs(bias).max() >= 2**31:
+    if not np.abs(bias).max() < 2**31:
         raise ExportError(
             f"the linear layer: a bias of {np.abs(bias).max():.3g} steps of {logit_scale:.3g} is beyond int32"
         )

@@ -19,8 +19,6 @@ def quantizers(model: Module) -> Iterator[tuple[str, DSQ]]:
     number = 0
     for _, module in model.modules():
         owned = {role: getattr(module, f"{role}_quantizer", None) for role in ("activation", "weight")}
-        if not any(owned.values()):
-            continue
         number += hasattr(module, "weight_quantizer")
         for role, quantizer in owned.items():
             if isinstance(quantizer, DSQ):

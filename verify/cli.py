@@ -11,6 +11,7 @@ from rich.console import Console
 
 from minigrad.errors import InputError
 from minigrad.kernels import KernelError
+from verify.kernels.build import BuildError
 from verify.oracle.command import app as oracle
 
 __all__ = ["app", "main"]
@@ -26,9 +27,7 @@ app.add_typer(oracle, name="oracle", help="Hold your own implementation against 
 
 @app.command()
 def demo(
-    data: Annotated[
-        Path | None, typer.Option(help="A CIFAR folder; by default MINIGRAD_DATA, else procedural.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="A CIFAR folder; else MINIGRAD_DATA, else procedural.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report and checkpoints.")] = Path("demo"),
     bits: Annotated[int, typer.Option(help="Bits of the inner layers' weights and activations, 1 to 8.")] = 2,
     alpha: Annotated[float, typer.Option(help="Where alpha starts, 0 < alpha < 1.")] = 0.2,
@@ -40,7 +39,11 @@ def demo(
     """Train with DSQ, certify the gradients, export to integers, compare all targets bit for bit; write a report."""
     from verify.demo import Settings, run  # the rest of the command line starts without loading all this
 
-    settings = Settings(data, out, bits, alpha, seed, float_steps, quantized_steps, batch_size)
+    if data == "":
+        raise InputError("--data: expected a folder, got an empty string")
+    settings = Settings(
+        None if data is None else Path(data), out, bits, alpha, seed, float_steps, quantized_steps, batch_size
+    )
     console = Console()
     result = run(settings, console)
     accuracies = ", ".join(f"{name} {100 * value:.2f} %" for name, value in result.accuracies.items())
@@ -69,12 +72,15 @@ def show(
 def main() -> None:
     """Entry point of ``minigrad``."""
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except typer.TyperException as error:
+        sys.exit(_complain(error.format_message(), 2))
     except InputError as error:
         sys.exit(_complain(str(error), 2))
-    except (KernelError, ImportError) as error:
+    except (KernelError, BuildError, ImportError, OSError) as error:
         sys.exit(_complain(str(error), 1))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(_complain("interrupted", 130))
 
 

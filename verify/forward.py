@@ -94,7 +94,7 @@ def _compare(
     bound = np.array([_error_bound(layer, real, levels, int(accumulators[index]), index) for index in indices])
     apart = np.abs(exact[where].astype(np.int64) - single[where]) != 1
     result.differing += distance.size
-    result.not_at_a_tie += int(np.sum((distance > bound) | apart))
+    result.not_at_a_tie += int(np.sum(~(distance <= bound) | apart))
     worst = int(np.argmax(distance))
     if distance[worst] >= result.worst_distance:
         result.worst_distance, result.bound_there = float(distance[worst]), float(bound[worst])

@@ -58,9 +58,12 @@ class Module:
             yield from child.modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, by the first name it is found under."""
+        seen: set[int] = set()
         for prefix, module in self.modules():
             for name, value in vars(module).items():
-                if isinstance(value, Parameter):
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
                     yield (f"{prefix}.{name}" if prefix else name), value
 
     def parameters(self) -> list[Parameter]:
@@ -74,6 +77,16 @@ class Module:
 
     def eval(self) -> Module:
         return self.train(False)
+
+    def describe(self) -> list[list[Any]]:
+        """Every module's name, kind and plain options, which with ``state`` make it what it is."""
+        found = []
+        for prefix, module in self.modules():
+            plain = {
+                k: v for k, v in vars(module).items() if isinstance(v, (int, float, str, tuple)) and k != "training"
+            }
+            found.append([prefix, type(module).__name__, sorted(plain.items())])
+        return found
 
     def zero_grad(self) -> None:
         for parameter in self.parameters():

@@ -9,20 +9,24 @@ from minigrad.errors import InputError
 __all__ = ["Geometry", "pair", "quadruple"]
 
 
+#: No stride, padding or dilation is larger.
+_LARGEST = 1 << 20
+
+
 def pair(value: int | tuple[int, int], name: str) -> tuple[int, int]:
     """(vertical, horizontal) from one number or two, each at least 1."""
-    two = (value, value) if isinstance(value, int) else tuple(value)
-    if len(two) != 2 or any(not isinstance(n, int) or n < 1 for n in two):
+    two = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(two) != 2 or any(not isinstance(n, int) or not 1 <= n <= _LARGEST for n in two):
         raise InputError(f"{name}: expected one or two integers of at least 1, got {value!r}")
     return two[0], two[1]
 
 
 def quadruple(value: int | tuple[int, ...], name: str = "padding") -> tuple[int, int, int, int]:
     """(top, bottom, left, right) from one number, (vertical, horizontal), or all four, each at least 0."""
-    four = (value,) * 4 if isinstance(value, int) else tuple(value)
+    four = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 4
     if len(four) == 2:
         four = (four[0], four[0], four[1], four[1])
-    if len(four) != 4 or any(not isinstance(n, int) or n < 0 for n in four):
+    if len(four) != 4 or any(not isinstance(n, int) or not 0 <= n <= _LARGEST for n in four):
         raise InputError(f"{name}: expected one, two or four integers of at least 0, got {value!r}")
     return four[0], four[1], four[2], four[3]
 

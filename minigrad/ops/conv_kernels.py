@@ -26,6 +26,8 @@ def _shape(g: Geometry) -> Any:
 
 
 def _run(name: str, g: Geometry, total: int, a: np.ndarray, b: np.ndarray, out: np.ndarray, chosen: int | None) -> None:
+    if b.dtype != a.dtype:
+        raise TypeError(f"convolution: expected operands of one dtype, got {a.dtype} and {b.dtype}")
     library = kernels.native()
     dtype, ctype = _NAMES[a.dtype]
     function = getattr(library.lib, f"mgk_conv2d_{dtype}_{name}")

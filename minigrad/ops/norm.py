@@ -83,7 +83,7 @@ def affine_norm_forward(
 def affine_norm_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     normalised, inverse, gamma = residuals
     dgamma = tree_sum(_rows(gy * normalised)) if needs[1] else None
-    return gy * gamma * inverse, dgamma, tree_sum(_rows(gy)) if needs[2] else None, None, None
+    return (gy * gamma) * inverse, dgamma, tree_sum(_rows(gy)) if needs[2] else None, None, None
 
 
 def affine_norm_jvp(

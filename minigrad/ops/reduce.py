@@ -16,7 +16,7 @@ Axis = int | tuple[int, ...] | None
 
 
 def _axes(ndim: int, axis: Axis) -> tuple[int, ...]:
-    given = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    given = range(ndim) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else axis
     for n in given:
         if not -ndim <= n < ndim:
             raise ValueError(f"axis: {n} is not an axis of an array with {ndim} dimensions")

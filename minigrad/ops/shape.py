@@ -26,7 +26,7 @@ def reshape_jvp(tangents: tuple[Array, ...], x: Array, shape: tuple[int, ...]) -
 
 
 def transpose_forward(x: Array, axes: tuple[int, ...]) -> tuple[Array, Any]:
-    return x.transpose(axes), axes
+    return x.transpose(axes), [n % x.ndim for n in axes]
 
 
 def transpose_vjp(gy: Array, axes: Any, needs: Needs) -> tuple[Array | None, ...]:

@@ -24,9 +24,16 @@ class Group:
     weight_decay: float = 0.0
     clip: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name}: expected a finite number of at least 0, got {getattr(self, name)!r}")
+        if self.clip is not None and not self.clip > 0:
+            raise InputError(f"clip: expected a number above 0 or None, got {self.clip!r}")
+
 
 class SGD:
-    """velocity <- momentum velocity + (gradient + weight_decay parameter); parameter <- parameter - rate velocity."""
+    """velocity <- (momentum velocity + gradient) + weight_decay parameter; parameter <- parameter - rate velocity."""
 
     def __init__(self, model: Module, groups: dict[str, Group], *, momentum: float = 0.9) -> None:
         if not 0 <= momentum < 1:

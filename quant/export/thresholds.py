@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.errors import InputError
 from quant.evaluation import Epilogue
 
 __all__ = ["bisect"]
@@ -16,6 +17,8 @@ def bisect(epilogue: Epilogue, bound: int) -> tuple[np.ndarray, np.ndarray]:
     [-bound, bound]. A channel with negative gamma descends (direction -1); a code that is never reached has the
     threshold bound + 1, one that is always reached has -bound.
     """
+    if bound >= 2**31 - 1:
+        raise InputError(f"bound: {bound} leaves no int32 for a code that is never reached")
     channels, top = epilogue.gamma.size, (1 << epilogue.bits) - 1
     direction = np.where(epilogue.gamma < 0, -1, 1).astype(np.int8)
     wanted = np.arange(1, top + 1)[:, None]

@@ -86,10 +86,23 @@ def test_bad_calls_name_what_was_expected() -> None:
         (leaf(1.0, 2.0) * 1.0).backward()
     with pytest.raises(ValueError, match=r"gradient: expected shape \(2,\), got \(3,\)"):
         (leaf(1.0, 2.0) * 1.0).backward(np.ones(3))
-    with pytest.raises(TypeError, match="add: tensor 1 is float32, the others float64"):
+    with pytest.raises(TypeError, match="add: argument 1 is float32, another float64"):
         leaf(1.0) + Tensor(np.ones(1, np.float32))
     with pytest.raises(TypeError, match="expected numbers"):
         Tensor(np.array(["a"]))
+
+
+def test_arrays_beside_a_tensor() -> None:
+    x = Tensor(np.ones(2, np.float32))
+    assert (x * np.array([1, 2])).dtype == np.float32
+    with pytest.raises(TypeError, match="multiply: argument 1 is float64, another float32"):
+        x * np.ones(2)
+    with pytest.raises(TypeError, match="add: expected a Tensor"):
+        apply("add", 1.0, 2.0)
+    with pytest.raises(ValueError, match="primitive: none is named 'nope'"):
+        apply("nope", x)
+    assert x.reshape((2, 1)).shape == x.reshape(2, 1).shape == (2, 1)
+    assert x.sum(np.int64(0)).shape == ()
 
 
 def test_names_in_the_registry_are_unique() -> None:

@@ -155,6 +155,38 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
         train(network(), data(), CONFIG, path)
 
 
+@pytest.mark.parametrize("change", [{"steps": 5}, {"loss": []}, {"steps": "x"}, {"accuracy": 3}, {"loss": None}])
+def test_a_damaged_record_is_named(change: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(network(), data(), CONFIG, path)
+    arrays, record = checkpoint.read(path)
+    checkpoint.write(path, arrays, record | change)
+    model = network()
+    with pytest.raises(InputError, match=r"run.safetensors: a damaged checkpoint .* remove it"):
+        train(model, data(), CONFIG, path)
+    assert digest(model) == digest(network())
+
+
+def test_a_record_of_another_kind_or_a_missing_velocity_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(network(), data(), CONFIG, path)
+    arrays, record = checkpoint.read(path)
+    checkpoint.write(path, {n: a for n, a in arrays.items() if "velocity" not in n}, record)
+    with pytest.raises(InputError, match="a damaged checkpoint"):
+        train(network(), data(), CONFIG, path)
+    checkpoint.write(path, arrays, [1])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="other settings"):
+        train(network(), data(), CONFIG, path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 0}, {"steps": 1.5}, {"batch_size": 0}, {"rate": float("nan")}, {"rate": -1}]
+)
+def test_bad_settings_are_named(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):
+        Config(**({"steps": 1, "batch_size": 1, "rate": 0.1, "groups": GROUPS} | change))  # type: ignore[arg-type]
+
+
 def test_a_diverging_run_stops() -> None:
     config = Config(steps=20, batch_size=8, rate=1e6, groups=GROUPS)
     with np.errstate(all="ignore"), pytest.raises(InputError, match=r"(loss is (nan|inf) at step|lower|NaN|finite)"):
@@ -171,10 +203,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     checkpoint.write_atomically(path, b"old")
 
     def full(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="file: cannot be written: No space left on device"):
         checkpoint.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -284,7 +284,20 @@ def test_initialisation_is_close_to_the_data(kind: str) -> None:
         assert u == pytest.approx(1.49, abs=0.06)
 
 
+def test_a_width_that_overflows_is_refused() -> None:
+    x = np.zeros(2, np.float32)
+    for l, u in ((-3e38, 3e38), (0.0, 1e-45)):
+        with pytest.raises(InputError, match="over- or underflows"):
+            dsq.soft(x, l, u, 0.2, 8)
+        with pytest.raises(InputError, match="over- or underflows"):
+            dsq_kernels.soft(x, l, u, 0.2, 8)
+
+
 def test_a_constant_zero_tensor_has_no_range() -> None:
+    with pytest.raises(InputError, match=r"every element is 2\.0"):
+        DSQ(2, "free").initialise(np.full(3, 2.0))
+    with pytest.raises(InputError, match="got none"):
+        DSQ(2, "free").initialise(np.zeros(0))
     with pytest.raises(InputError, match="not all zero"):
         DSQ(2).initialise(np.zeros(5, np.float32))
     with pytest.raises(InputError, match="expected finite"):
@@ -331,6 +344,9 @@ def test_the_papers_bound_on_k() -> None:
         ({"bits": 0}, "bits: 0"),
         ({"bits": 9}, "bits: 9"),
         ({"alpha": 1.5}, "alpha: expected 0 < alpha < 1, got 1.5"),
+        ({"alpha": 1e-60}, "alpha: expected 0 < alpha < 1, got 0.0"),
+        ({"alpha": "a"}, "alpha: expected a number, got 'a'"),
+        ({"dtype": int}, "dtype: expected float32 or float64"),
         ({"range": "wide"}, "range: expected one of symmetric, positive, free, got 'wide'"),
         ({"forward": "both"}, "forward: expected one of"),
         ({"alpha_bound": "none"}, "alpha_bound: expected one of"),

@@ -90,6 +90,12 @@ def test_a_damaged_folder_is_one_line(change: str, parts: list[str], cifar_folde
         (["--float-steps", "0"], ["float_steps", "at least 1"]),
         (["--batch-size", "-3"], ["batch_size", "at least 1"]),
         (["--seed", "-1"], ["seed", "at least 0"]),
+        (["--seed", str(1 << 64)], ["seed", "2^64"]),
+        (["--batch-size", str(1 << 40)], ["batch_size", "2^31"]),
+        (["--alpha", "1e-60"], ["alpha", "0 < alpha < 1"]),
+        (["--bits", "two"], ["--bits", "integer"]),
+        (["--data", ""], ["--data", "empty"]),
+        (["--colour"], ["--colour"]),
     ],
 )
 def test_bad_settings_are_one_line(arguments: list[str], parts: list[str], tmp_path: Path) -> None:
@@ -108,10 +114,31 @@ def test_bad_settings_are_one_line(arguments: list[str], parts: list[str], tmp_p
         (["dsq", "--param", "u=wide"], ["--param u", "wide"]),
         (["dsq", "--x", "nan"], ["--x", "finite", "nan"]),
         (["dsq", "--plot", "curve.bmp"], ["--plot", "curve.bmp"]),
+        (["dsq", "--plot", "/dev/null/curve.png"], ["/dev/null/curve.png", "cannot be written"]),
+        (["dsq", "--param", "l=-1e308", "--param", "u=1e308"], ["l, u", "overflow"]),
+        (["dsq", "--param", "alpha=1e-320", "--x", "0.1"], ["overflow"]),
     ],
 )
 def test_bad_input_to_show_is_one_line(arguments: list[str], parts: list[str], tmp_path: Path) -> None:
     refused(["show", *arguments], parts, tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(cifar_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "taken" / "report.html").mkdir(parents=True)
+    for out, part in (
+        ("file", "file"),
+        ("file/below", "file/below"),
+        ("taken", "taken/report.html: cannot be written"),
+    ):
+        refused(["demo", "--data", str(cifar_folder), "--out", str(tmp_path / out), *SMALL], [part], tmp_path)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_point_far_outside_is_the_end_of_the_range() -> None:
+    done = minigrad("show", "dsq", "--x", "1e308", "--x", "-1e308")
+    assert done.returncode == 0
+    assert done.stderr == ""
 
 
 def test_nan_in_the_images_is_one_line(cifar_folder: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ __all__ = ["page"]
 _SUPERSCRIPT = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _verdict(wrong: int, good: str, bad: str) -> tuple[str, str]:
+def _verdict(wrong: int | bool, good: str, bad: str) -> tuple[str, str]:
     return (bad, "bad") if wrong else (good, "good")
 
 
@@ -147,7 +147,7 @@ def _gradients(out: Page, result: Result) -> None:
             (
                 name,
                 "; ".join(f"{kink.where}: {kink.pick}" for kink in PRIMITIVES[name].kinks) or "smooth",
-                f"{report.compared:,}",
+                _verdict(report.compared == 0, f"{report.compared:,}", "wrong"),
                 str(report.inconclusive),
             )
             for name, report in result.primitives.items()

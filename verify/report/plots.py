@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -129,8 +128,8 @@ def weight_histograms(name: str, before: np.ndarray, after: np.ndarray, quantize
         return _svg(figure)
 
 
-def method_plot(l: float, u: float, alpha: float, bits: int, path: Path) -> None:
-    """Soft and hard function of DSQ and the partial derivatives by x, l, u and alpha, in a file."""
+def method_plot(l: float, u: float, alpha: float, bits: int, kind: str) -> bytes:
+    """Soft and hard function of DSQ and the partial derivatives by x, l, u and alpha; a png, svg or pdf."""
     x = np.linspace(l - 0.15 * (u - l), u + 0.15 * (u - l), 4000)
     partials = dsq.soft_partials(x, l, u, alpha, bits)
     with matplotlib.rc_context(_STYLE):
@@ -148,4 +147,6 @@ def method_plot(l: float, u: float, alpha: float, bits: int, path: Path) -> None
             below.plot(x, partial, color=SLOPE, linewidth=1.1)
             below.set_ylabel(f"dy/d{name}")
             below.grid(alpha=0.2)
-        figure.savefig(path, dpi=130)
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, dpi=130)
+        return content.getvalue()
