@@ -25,7 +25,7 @@ def check_range(l: Any, u: Any, steps: int = 255) -> None:
             raise InputError(f"l, u: expected finite numbers with l < u, got l = {_show(l)} and u = {_show(u)}")
         step = (u - l) / steps
         if not (_all(step > 0) and _all(step < np.inf)):
-            raise InputError(f"l, u: the width of [{_show(l)}, {_show(u)}] over- or underflows; scale the data")
+            raise InputError(f"l, u: the width of [{_show(l)}, {_show(u)}] overflows or underflows; scale the data")
 
 
 def check_alpha(alpha: Any) -> None:

@@ -130,3 +130,53 @@ def test_the_incoming_gradient_is_not_written_to() -> None:
     assert gradient.tolist() == [1.0, 1.0]
     assert x.grad is not None
     assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_the_gradient_has_the_tensors_dtype() -> None:
+    x = Tensor(np.ones((1, 4, 4, 2), np.float32), requires_grad=True)
+    w = Tensor(np.ones((3, 3, 2, 3), np.float32), requires_grad=True)
+    y = apply("conv2d", x, w)
+    y.backward(np.ones(y.shape))  # float64
+    assert x.grad is not None
+    assert w.grad is not None
+    assert x.grad.dtype == w.grad.dtype == np.float32
+    assert w.grad.ravel().tolist() == [4.0] * w.data.size
+
+
+def test_operands_of_a_convolution_have_one_dtype() -> None:
+    x = Tensor(np.ones((1, 4, 4, 2), np.float32))
+    with pytest.raises(TypeError, match="conv2d: argument 1 is float64, another float32"):
+        apply("conv2d", x, np.ones((3, 3, 2, 3)))
+
+
+def test_gradients_belong_to_their_tensor_alone() -> None:
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    gradient = np.ones(2)
+    (a + b).backward(gradient)
+    assert a.grad is not None
+    assert b.grad is not None
+    a.grad *= 5
+    assert b.grad.tolist() == gradient.tolist() == [1.0, 1.0]
+    c = leaf(1.0, 2.0)
+    c.sum().backward()
+    assert c.grad is not None
+    c.grad *= 2  # no read-only view
+    d = Tensor(np.array(2.0), requires_grad=True)
+    (d * d).backward()
+    assert isinstance(d.grad, np.ndarray)
+
+
+def test_negative_axes_of_transpose() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    weights = np.arange(6.0).reshape(3, 2)
+    (x.transpose(-1, 0) * weights).sum().backward()
+    assert x.grad is not None
+    assert np.array_equal(x.grad, weights.T)
+
+
+def test_arguments_without_gradient_may_require_one() -> None:
+    x, one = Tensor(np.ones((4, 2)), requires_grad=True), np.ones(2)
+    mean = Tensor(np.zeros(2), requires_grad=True)
+    apply("affine_norm", x, one, one, mean * 1.0, one).sum().backward()
+    assert x.grad is not None
+    assert mean.grad is None

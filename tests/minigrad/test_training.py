@@ -1,10 +1,12 @@
 """Training: resumption with the same bits after a kill, both backends, and checkpoints that cannot be used."""
 
+import dataclasses
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,9 @@ import pytest
 from minigrad import InputError, backend, checkpoint
 from minigrad.data import Dataset, procedural
 from minigrad.models import small_cnn
-from minigrad.nn import Module
-from minigrad.optim import Group
-from minigrad.training import Config, train
+from minigrad.nn import Linear, Module, Sequential
+from minigrad.optim import SGD, Group
+from minigrad.training import Config, predict, train
 from quant.convert import quantize
 
 GROUPS = {
@@ -133,6 +135,9 @@ def test_another_runs_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
         (network(), data(), Config(steps=6, batch_size=8, rate=0.1, groups=GROUPS)),
         (network(), procedural(2, train=20, test=10), CONFIG),
         (quantize(small_cnn(2)), data(), CONFIG),
+        (quantize(small_cnn(1), bits=3), data(), CONFIG),
+        (quantize(small_cnn(1), forward="soft"), data(), CONFIG),
+        (network(), dataclasses.replace(data(), test_labels=data().test_labels[::-1]), CONFIG),
     ):
         with pytest.raises(InputError, match=r"run.safetensors: the checkpoint of a run with other settings"):
             train(model, images, config, path)
@@ -226,3 +231,37 @@ def test_a_checkpoint_keeps_shapes_and_bits(tmp_path: Path) -> None:
         assert back[name].shape == array.shape
         assert back[name].dtype == array.dtype
         assert np.array_equal(back[name], array)
+
+
+def test_a_parameter_of_two_places_is_moved_once() -> None:
+    layer = Linear(np.random.default_rng(0), 2, 2)
+    model = Sequential(layer, layer)
+    before = layer.weight.data.copy()
+    optimizer = SGD(model, GROUPS, momentum=0.0)
+    layer.weight.grad = np.ones((2, 2), np.float32)
+    optimizer.step(0.1)
+    moved = before - layer.weight.data
+    assert np.allclose(moved, 0.1 * (1 + 5e-4 * before), rtol=1e-4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_process_has_threads_of_its_own() -> None:
+    model = small_cnn(0)
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    means = np.zeros(3, np.uint8)
+    predict(model, images, means)
+    child = os.fork()
+    if child == 0:
+        predict(model, images, means)
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert status == 0
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise AssertionError("the child hangs")

@@ -287,9 +287,9 @@ def test_initialisation_is_close_to_the_data(kind: str) -> None:
 def test_a_width_that_overflows_is_refused() -> None:
     x = np.zeros(2, np.float32)
     for l, u in ((-3e38, 3e38), (0.0, 1e-45)):
-        with pytest.raises(InputError, match="over- or underflows"):
+        with pytest.raises(InputError, match="overflows or underflows"):
             dsq.soft(x, l, u, 0.2, 8)
-        with pytest.raises(InputError, match="over- or underflows"):
+        with pytest.raises(InputError, match="overflows or underflows"):
             dsq_kernels.soft(x, l, u, 0.2, 8)
 
 
@@ -355,3 +355,55 @@ def test_the_papers_bound_on_k() -> None:
 def test_bad_options_are_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         DSQ(**({"bits": 2} | arguments))  # type: ignore[arg-type]
+
+
+def test_the_incoming_gradient_fits_or_is_refused() -> None:
+    x = np.linspace(-1, 1, 5).astype(np.float32)
+    for gy in (np.ones(2, np.float32), np.ones(5)):
+        with pytest.raises(InputError, match="gy: expected float32"):
+            dsq_kernels.vjp(gy, x, -1.0, 1.0, 0.2, 2, q="hard")
+    quantizer = DSQ(2)
+    x_tensor = Tensor(x, requires_grad=True)
+    quantizer(x_tensor).backward(np.ones(5))
+    l, u, alpha = quantizer.parameters_now()
+    expected = dsq.hard_vjp(np.ones(5, np.float32), x, l, u, alpha, 2)[0]
+    assert x_tensor.grad is not None
+    assert np.array_equal(x_tensor.grad, expected)
+
+
+def test_levels_of_a_range_for_each_channel() -> None:
+    l = np.array([-1.0, -2.0, -3.0])
+    levels = dsq.levels(l, 1.0, 0.2, 2)
+    assert levels.shape == (4, 3)
+    for c in range(3):
+        assert np.array_equal(levels[:, c], dsq.levels(l[c], 1.0, 0.2, 2))
+
+
+def test_every_channel_has_a_say_in_the_range() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 32, 32, 16))
+    x[..., 0] *= 0.01
+    quantizer, other = DSQ(2), DSQ(2)
+    quantizer.initialise(x)
+    other.initialise(np.roll(x, 1, axis=-1))
+    assert float(quantizer.u.data) > 1.0
+    assert float(other.u.data) == pytest.approx(float(quantizer.u.data), rel=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-165, 1.0, 1e155])
+def test_the_range_scales_with_the_data(scale: float) -> None:
+    x = np.random.default_rng(0).standard_normal(1000)
+    quantizer = DSQ(2, dtype=np.float64)
+    quantizer.initialise(x * scale)
+    assert float(quantizer.u.data) / scale == pytest.approx(1.5, abs=0.2)
+
+
+def test_alpha_stays_above_zero_under_the_papers_bound() -> None:
+    quantizer = DSQ(2, alpha_bound="k<=1000")
+    quantizer.alpha.data[...] = -1.0
+    quantizer.project()
+    dsq.check_parameters(*quantizer.parameters_now())
+
+
+def test_an_alpha_whose_inverse_overflows_is_refused() -> None:
+    with pytest.raises(InputError, match="so small that 2 / alpha overflows"):
+        dsq.soft(np.zeros(1), -1.0, 1.0, 1e-310, 2)

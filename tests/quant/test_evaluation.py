@@ -122,6 +122,23 @@ def test_what_is_no_integer_operation_is_named() -> None:
     ):
         with pytest.raises(ExportError, match=message):
             export(changed(change), MEANS)
+
+    def not_a_number(m: Sequential) -> None:
+        m.layers[4].gamma.data[0] = np.nan  # type: ignore[attr-defined]
+
+    def negative_variance(m: Sequential) -> None:
+        m.layers[7].running_variance[0] = -1.0  # type: ignore[attr-defined]
+
+    def no_conv(m: Sequential) -> None:
+        m.layers[3] = m.layers[5]
+
+    for change, message in (
+        (not_a_number, "layer 2: the batch norm's gamma is not finite"),
+        (negative_variance, "layer 3: the batch norm's variance is negative"),
+        (no_conv, "the input of layer 2: expected activations quantized by DSQ, got NoneType"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export(changed(change), MEANS)
     with pytest.raises(ExportError, match="expected convolution, batch norm and ReLU repeated, then three layers"):
         export(small_cnn(0), MEANS)
     with pytest.raises(ExportError, match="layer 1: expected weights quantized by DSQ, got NoneType"):
