@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
 from minigrad.errors import InputError
+from verify.oracle.vectors import Group
 
-__all__ = ["Adapter", "Misbehaved", "NumpyAdapter", "TorchAdapter", "integer_codes", "make_adapter"]
+__all__ = ["Adapter", "Misbehaved", "NumpyAdapter", "TorchAdapter", "integer_codes", "located", "make_adapter"]
 
 Function = Callable[..., Any]
 
 
 class Misbehaved(Exception):
     """The user's function raised, or returned something that is not a result; the message says what."""
+
+
+@contextmanager
+def located(group: Group, snippet: str) -> Iterator[None]:
+    """Adds to what the user's function does wrong in here the group, and code that shows it."""
+    try:
+        yield
+    except Misbehaved as error:
+        values = ", ".join(f"{name} = {value!r}" for name, value in group.parameters.items())
+        error.args = (f"{error} in group {group.id} ({values})" if values else str(error), snippet)
+        raise
 
 
 class Adapter(Protocol):
@@ -44,8 +57,8 @@ def _accepts(function: Function, count: int, what: str) -> None:
         inspect.signature(function).bind(*[None] * count)
     except TypeError as error:
         raise InputError(f"{what}: cannot be called with {count} arguments ({error})") from None
-    except ValueError:
-        return  # a builtin that does not tell its signature
+    except Exception:
+        return  # a builtin that does not tell its signature, or an object that raises when asked
 
 
 def _call(function: Function, name: str, *args: Any) -> Any:
@@ -54,12 +67,21 @@ def _call(function: Function, name: str, *args: Any) -> Any:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return function(*args)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a function that calls exit() must not end the check with its status
         last = error.__traceback__
         while last is not None and last.tb_next is not None:
             last = last.tb_next
         where = f" (line {last.tb_lineno} of {last.tb_frame.f_code.co_name})" if last is not None else ""
-        raise Misbehaved(f"{name} raised {type(error).__name__}: {error}{where}") from None
+        raise Misbehaved(f"{name} raised {type(error).__name__}: {' '.join(str(error).split())}{where}") from None
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    """``value`` as an array; ``Misbehaved`` where it is none: lists of lists of different lengths, and the like."""
+    try:
+        return np.asarray(value)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise Misbehaved(f"{what} is no array of numbers: {type(error).__name__}: {reason}") from None
 
 
 def _require(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
@@ -104,7 +126,7 @@ class NumpyAdapter:
                 gradients.append(None)
                 continue
             shape = x.shape if name == self.names[0] else ()
-            gradients.append(_require(np.asarray(gradient), shape, name))
+            gradients.append(_require(_array(gradient, name), shape, name))
         return gradients
 
 
@@ -174,9 +196,17 @@ def make_adapter(framework: str, function: Function, vjp: Function | None, names
 def integer_codes(function: Function, x: np.ndarray, scalars: Sequence[float], options: Sequence[int]) -> np.ndarray:
     """The codes a NumPy function gives for x, as int64; any integer dtype is taken, and floats that are integers."""
     _accepts(function, 1 + len(scalars) + len(options), "--codes")
-    codes = np.asarray(_call(function, "codes", x.copy(), *scalars, *options))
+    codes = _array(_call(function, "codes", x.copy(), *scalars, *options), "codes")
     if codes.shape != x.shape:
         raise Misbehaved(f"codes has shape {codes.shape}, expected {x.shape}")
-    if codes.dtype.kind not in "iuf" or not np.array_equal(codes, np.rint(codes)):
+    if codes.dtype.kind not in "iuf":
+        raise Misbehaved(f"codes of dtype {codes.dtype} are not all integers")
+    # Before any arithmetic: a cast of what int64 cannot hold gives anything, and warns.
+    if not np.isfinite(codes).all():
+        raise Misbehaved(f"codes of dtype {codes.dtype} are not all integers: some are NaN or infinite")
+    furthest = max((int(code) for code in codes), key=abs, default=0)
+    if abs(furthest) >= 2**63:
+        raise Misbehaved(f"codes reach {float(furthest):.3g}, which is no int64; they run from 0 to N = 2^bits - 1")
+    if not np.array_equal(codes, np.rint(codes)):
         raise Misbehaved(f"codes of dtype {codes.dtype} are not all integers")
     return codes.astype(np.int64)

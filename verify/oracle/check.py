@@ -9,16 +9,25 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import InputError
-from verify.oracle.adapters import Adapter, Misbehaved, integer_codes, make_adapter
-from verify.oracle.kinks import judge_kinks
+from verify.oracle.adapters import Adapter, Misbehaved, integer_codes, located, make_adapter
+from verify.oracle.kinks import accept_beside_bounds, judge_kinks
 from verify.oracle.numbers import ulp_distance
 from verify.oracle.slips import Diagnosis, diagnose, diagnose_codes
-from verify.oracle.snippets import Names, codes_snippet, gradient_snippet, sum_snippet, value_snippet
+from verify.oracle.snippets import (
+    Names,
+    codes_call_snippet,
+    codes_snippet,
+    gradient_call_snippet,
+    gradient_snippet,
+    value_call_snippet,
+    value_snippet,
+)
+from verify.oracle.sums import SumCheck
 from verify.oracle.table import Table, judge, worst_bits
 from verify.oracle.vectors import Group, load
 from verify.oracle.verdict import Failure, Row, Verdict
 
-__all__ = ["check"]
+__all__ = ["check", "require_seed"]
 
 Function = Callable[..., Any]
 
@@ -46,8 +55,8 @@ class _Run:
         """The function's value, a call a group."""
         self.got["y"] = np.full(len(self.table.ids), np.nan)
         self.missing["y"] = np.zeros(len(self.table.ids), bool)
-        for group, start in self.groups():
-            with _located(group, value_snippet(self.names, self.table, start)):
+        for number, (group, start) in enumerate(self.groups()):
+            with located(group, value_call_snippet(self.names, self.table, number)):
                 y = self.adapter.value(group.x, group.scalars, group.options)
             self.got["y"][start : start + len(group.ids)] = y
 
@@ -60,7 +69,7 @@ class _Run:
         for group, start in self.groups():
             for case in range(start, start + len(group.ids)):
                 x = self.table.x[case : case + 1]
-                with _located(group, gradient_snippet(self.names, self.table, case, names[0])):
+                with located(group, gradient_call_snippet(self.names, self.table, case)):
                     gradients = self.adapter.gradients(one, x, group.scalars, group.options)
                 for name, gradient in zip(names, gradients, strict=True):
                     # No gradient at all is the gradient 0; whether it should be is judged as for any number.
@@ -70,10 +79,12 @@ class _Run:
     def judge_cases(self) -> None:
         """Compare what was collected, and explain what is wrong."""
         wrong = {name: judge(self.table, name, got) for name, got in self.got.items()}
+        other_side = np.zeros(len(self.table.ids), bool)
         if self.adapter.has_gradients:
-            self.notes += judge_kinks(self.table, self.got, wrong)
+            other_side, notes = accept_beside_bounds(self.table, self.got, wrong)
+            self.notes += judge_kinks(self.table, self.got, wrong) + notes
         for name, got in self.got.items():
-            bits = worst_bits(self.table, name, got)
+            bits = worst_bits(self.table, name, got, other_side)
             self.rows.append(Row(name, len(got), int(wrong[name].sum()), bits))
             self.failures += [self.failure(name, case) for case in map(int, np.flatnonzero(wrong[name]))]
         self.diagnoses += diagnose(self.table, self.got, wrong, self.missing)
@@ -102,42 +113,23 @@ class _Run:
         )
 
     def check_sums(self) -> None:
-        """One call a group with a random incoming gradient: is it multiplied in, and are parameters summed?"""
-        rng = np.random.default_rng(self.seed)
-        wrong_alone = {row.output for row in self.rows if row.wrong}
-        wrong = {name: 0 for name in self.table.vectors.gradients if name not in wrong_alone}
-        explained: dict[str, str] = {}
-        for group, start in self.groups():
-            smooth = ~group.kink
-            gy = rng.standard_normal(int(smooth.sum()))
-            with _located(group, sum_snippet(self.names, self.table, group, self.seed)):
-                returned = self.adapter.gradients(gy, group.x[smooth], group.scalars, group.options)
-            for place, (name, gradient) in enumerate(zip(self.table.vectors.gradients, returned, strict=True)):
-                if name not in wrong:
-                    continue  # already reported case by case
-                got = np.zeros(()) if gradient is None else gradient
-                alone = self.got[name][start : start + len(group.ids)][smooth]
-                size = np.abs(gy) * group.outputs[name].terms[smooth]
-                # Against the user's own gradients case by case, which are right: only the sum is in question.
-                right = gy * alone if place == 0 else np.sum(gy * alone)
-                size = size if place == 0 else np.sum(size)
-                slack = np.ldexp(size, 1 - self.table.vectors.tolerance_bits) + size * len(gy) * 2.0**-53
-                if not np.all(np.abs(got - right) <= slack + 2.0**-1074):
-                    wrong[name] += 1
-                    explained.setdefault(name, _sum_slip(got, gy, alone, place, group))
+        """A call a group, for the gradients that are right case by case."""
+        right = {row.output for row in self.rows if not row.wrong}
+        alone = {name: self.got[name] for name in self.table.vectors.gradients if name in right}
+        sums = SumCheck(self.table, self.adapter, self.names, self.seed, alone)
         self.notes.append(f"incoming gradients of whole groups were drawn with seed {self.seed}")
-        for name, count in wrong.items():
-            self.rows.append(Row(f"{name}, by group", len(self.table.vectors.groups), count, np.nan))
-            if count:
-                self.diagnoses.append(Diagnosis("sum-over-a-group", (name,), explained[name]))
+        sums.run()
+        self.rows += sums.rows
+        self.failures += sums.failures
+        self.diagnoses += sums.diagnoses
 
     def check_codes(self, function: Function) -> None:
         """The codes of the hard quantizer, a call a group."""
         if not self.table.codes:
             raise InputError(f"--codes: {self.table.vectors.method} has no codes")
         found = []
-        for group, start in self.groups():
-            with _located(group, codes_snippet(self.names, self.table, start)):
+        for number, (group, _) in enumerate(self.groups()):
+            with located(group, codes_call_snippet(self.names, self.table, number)):
                 found.append(integer_codes(function, group.x, group.scalars, group.options))
         got = np.concatenate(found)
         wrong = np.array([int(c) not in accepted for c, accepted in zip(got, self.table.codes, strict=True)])
@@ -163,42 +155,17 @@ class _Run:
             self.diagnoses += diagnose_codes(self.table, got)
 
 
-class _located:
-    """Adds the group to what the user's function did wrong."""
-
-    def __init__(self, group: Group, snippet: str) -> None:
-        self.group, self.snippet = group, snippet
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Misbehaved):
-            values = ", ".join(f"{name} = {value!r}" for name, value in self.group.parameters.items())
-            error.args = (f"{error} in group {self.group.id} ({values})" if values else str(error), self.snippet)
-
-
-def _sum_slip(got: np.ndarray, gy: np.ndarray, alone: np.ndarray, place: int, group: Group) -> str:
-    """Why the gradients of a whole group are not those of its cases, weighted by gy and summed."""
-    right = np.sum(gy * alone)
-    if place == 0:
-        if np.allclose(got, alone):
-            return "the incoming gradient gy is ignored (right for gy = 1 only)"
-        return f"in group {group.id} the entries are not gy times those of each case alone"
-    for other, words in (
-        (right / len(gy), "the gradient is averaged over the elements instead of summed"),
-        (np.sum(alone), "the incoming gradient gy is ignored (right for gy = 1 only)"),
-    ):
-        if np.isclose(float(got), other):
-            return words
-    return f"in group {group.id} the gradient is {float(got)!r}, the sum over the cases alone is {float(right)!r}"
+def require_seed(seed: int) -> None:
+    """InputError where NumPy's generators do not take a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"--seed: expected an integer from 0 up, got {seed!r}")
 
 
 def _simplicity(failure: Failure) -> tuple[Any, ...]:
-    """No kink if possible, fewer bits, the shortest decimals, the smallest |x|."""
-    values = list(failure.arguments.values())
+    """One element, no kink if possible, fewer bits, the shortest decimals, the smallest |x|."""
+    values = list(failure.arguments.values()) or [0.0]
     kink = "clip-bound" in failure.flags or "kink" in failure.flags
-    return (kink, failure.arguments.get("bits", 0), sum(len(repr(v)) for v in values), abs(values[0]))
+    return (failure.elements, kink, failure.arguments.get("bits", 0), sum(len(repr(v)) for v in values), abs(values[0]))
 
 
 def check(
@@ -222,14 +189,16 @@ def check(
     framework : "numpy" or "torch" (gradients through autograd)
     vjp : for NumPy: ``vjp(gy, x, l, u, alpha, bits) -> (dx, dl, du, dalpha)``; without it only values are checked
     codes : ``codes(x, l, u, alpha, bits)`` -> integers of the hard quantizer, in NumPy
-    seed : of the incoming gradients of whole groups
+    seed : of the incoming gradients of whole groups, from 0 up
     names : how the snippets import the functions
 
     Raises
     ------
     InputError
-        If the method or framework is not known, or a function cannot be called with these arguments.
+        If the method or framework is not known, the seed is below 0, or a function cannot be called with these
+        arguments.
     """
+    require_seed(seed)
     table = Table.of(load(method))
     count = 1 + len(table.parameters)
     adapter = make_adapter(framework, function, vjp, table.vectors.gradients, count)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from minigrad.errors import InputError
-from verify.oracle.check import check
+from verify.oracle.check import check, require_seed
 from verify.oracle.snippets import Names
 from verify.oracle.vectors import load, methods
 
@@ -38,20 +38,25 @@ def load_callable(target: str, option: str) -> Callable[..., Any]:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that calls exit() must not end the check with its status
         raise InputError(
             f"{option}: cannot import {module_name!r} ({type(error).__name__}: {_one_line(error)})"
         ) from None
     for part in path.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{option}: {module_name!r} has no {path!r}")
-        found = getattr(found, part)
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise InputError(f"{option}: {module_name!r} has no {path!r}") from None
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{option}: cannot read {part!r} of {target!r} ({type(error).__name__}: {_one_line(error)})"
+            ) from None
     if not callable(found):
         raise InputError(f"{option}: {target} is a {type(found).__name__}, not a function")
     return found
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
@@ -69,6 +74,7 @@ def check_command(
     seed: Annotated[int, typer.Option(help="Seed of the random incoming gradients.")] = 0,
 ) -> None:
     """Run your function on every test vector; exit status 0 = it agrees, 1 = it does not, 2 = bad usage."""
+    require_seed(seed)  # before the user's modules run
     function = load_callable(target, "MODULE:CALLABLE")
     names = Names(target, vjp or "", codes or "", framework)
     verdict = check(

@@ -1,4 +1,8 @@
-"""Gradients at kinks: any one-sided convention is a subgradient, provided all gradients follow the same one."""
+"""Gradients at kinks: any one-sided convention is a subgradient, provided all gradients follow the same one.
+
+One ulp beside a bound the side is a matter of rounding: a function that limits y instead of x compares a y that may round
+onto or past the bound there. The interval of the kink is accepted at these cases too, and nowhere further out.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,22 @@ import numpy as np
 
 from verify.oracle.table import Table
 
-__all__ = ["judge_kinks"]
+__all__ = ["accept_beside_bounds", "judge_kinks"]
+
+#: The gradients that jump at a bound, and add up to 1 on either side: shifting x, l and u together shifts y.
+_COUPLED = ("dx", "dl", "du")
 
 
 def _share(got: float, ours: float, other: float) -> float:
     """0 where the gradient is our pick, 1 where it is the other side's, between for a mixture."""
     return (got - ours) / (other - ours)
+
+
+def _add_up(table: Table, got: dict[str, np.ndarray], case: int) -> bool:
+    """Whether the gradients of one case follow one convention."""
+    total = float(sum(got[name][case] for name in _COUPLED))
+    allowed = sum(float(table.tolerance(name)[case]) for name in _COUPLED)
+    return abs(total - 1) <= allowed
 
 
 def judge_kinks(table: Table, got: dict[str, np.ndarray], wrong: dict[str, np.ndarray]) -> list[str]:
@@ -22,23 +36,72 @@ def judge_kinks(table: Table, got: dict[str, np.ndarray], wrong: dict[str, np.nd
     """
     seen: dict[str, set[str]] = {}
     # Where an output is wrong anyway, its kinks say nothing about conventions.
-    coupled = all(name in got and not wrong[name].any() for name in ("dx", "dl", "du"))
-    for case in np.flatnonzero(table.kink):
+    coupled = all(name in got and not wrong[name].any() for name in _COUPLED)
+    for case in map(int, np.flatnonzero(table.kink)):
         expected = table.expected["dx"]
         ours, low, high = (float(a[case]) for a in (expected.value, expected.low, expected.high))
-        gradient = float(got["dx"][case])
         if wrong["dx"][case]:
             continue
-        if coupled:
-            total = float(got["dx"][case] + got["dl"][case] + got["du"][case])
-            allowed = sum(float(table.tolerance(name)[case]) for name in ("dx", "dl", "du"))
-            if not abs(total - 1) <= allowed:
-                for name in ("dx", "dl", "du"):
-                    wrong[name][case] = True
-                continue
-        share = _share(gradient, ours, low if ours == high else high)
-        seen.setdefault(_place(table, int(case)), set()).add(_words(share, "dl" in got))
+        if coupled and not _add_up(table, got, case):
+            for name in _COUPLED:
+                wrong[name][case] = True
+            continue
+        share = _share(float(got["dx"][case]), ours, low if ours == high else high)
+        seen.setdefault(_place(table, case), set()).add(_words(share, "dl" in got))
     return [f"at {place} the gradients are {' or '.join(sorted(words))}" for place, words in sorted(seen.items())]
+
+
+def accept_beside_bounds(
+    table: Table, got: dict[str, np.ndarray], wrong: dict[str, np.ndarray]
+) -> tuple[np.ndarray, list[str]]:
+    """Clear the cases one ulp beside a bound whose gradients are of the kink's interval.
+
+    They are cleared all or none: dx, dl and du must each be in the interval and sum to 1. Where one of them is wrong
+    elsewhere too it tells nothing, and each is taken by itself.
+
+    Returns
+    -------
+    other_side : bool of shape (cases,), the cases that were cleared
+    notes : how many there are at each bound
+    """
+    other_side = np.zeros(len(table.ids), dtype=bool)
+    if any(name not in got for name in _COUPLED):
+        return other_side, []
+    beside = table.flagged("beside-bound")
+    coupled = not any(wrong[name][~(beside | table.kink)].any() for name in _COUPLED)
+    for case in map(int, np.flatnonzero(beside & np.any([wrong[name] for name in _COUPLED], axis=0))):
+        within = [name for name in _COUPLED if _within(table, name, case, float(got[name][case]))]
+        if coupled and not (within == list(_COUPLED) and _add_up(table, got, case)):
+            continue
+        for name in within:
+            wrong[name][case] = False
+        other_side[case] = bool(within)
+    counts: dict[str, int] = {}
+    for case in map(int, np.flatnonzero(other_side)):
+        place = _place(table, _nearest_kink(table, case))
+        counts[place] = counts.get(place, 0) + 1
+    return other_side, [
+        f"one ulp beside {place} the gradients of {count} cases are those of the other side or a mixture: accepted as at "
+        "the bound itself, as y rounds onto or past it there"
+        for place, count in sorted(counts.items())
+    ]
+
+
+def _nearest_kink(table: Table, case: int) -> int:
+    """The case of the same group that lies on the bound next to this one."""
+    group = int(np.searchsorted(table.starts, case, side="right")) - 1
+    first, end = table.starts[group : group + 2]
+    kinks = first + np.flatnonzero(table.kink[first:end])
+    return int(kinks[np.argmin(np.abs(table.x[kinks] - table.x[case]))])
+
+
+def _within(table: Table, name: str, case: int, gradient: float) -> bool:
+    """Whether a gradient lies between what is expected here and the one-sided values at the bound."""
+    expected, kink = table.expected[name], _nearest_kink(table, case)
+    low = min(float(expected.low[kink]), float(expected.value[case]))
+    high = max(float(expected.high[kink]), float(expected.value[case]))
+    tolerance = float(table.tolerance(name)[case])
+    return low - tolerance <= gradient <= high + tolerance
 
 
 def _place(table: Table, case: int) -> str:

@@ -1,18 +1,19 @@
 """Known slips, recognised by what they compute: a name is worth more than a mismatch.
 
-A slip predicts the wrong numbers. It is reported when an output fails and equals the prediction at every case (kinks
-aside) to ``LOOSE`` of its terms. The DSQ slips are those found in public implementations (methods/dsq.md) and the usual
-mistakes of a hand-written backward.
+A slip predicts the wrong numbers. It is reported when an output fails and equals the prediction at every case to
+``LOOSE`` of its terms. Cases where rounding decides what a slip gives are left aside: kinks, one ulp beside a bound, and
+for hard variants the ties.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from verify.oracle.dsq_slips import DSQ_SLIPS, DsqPoints
 from verify.oracle.table import Table
 
 __all__ = ["Diagnosis", "diagnose", "diagnose_codes"]
@@ -32,129 +33,11 @@ class Diagnosis:
         return f"{', '.join(self.outputs)}: {self.message} [{self.name}]"
 
 
-class DsqPoints:
-    """The intermediate quantities of DSQ at every case, float64, as the vectors' equations name them."""
-
-    def __init__(self, table: Table) -> None:
-        self.x = table.x
-        self.l, self.u, self.alpha, self.bits = (table.parameters[k] for k in ("l", "u", "alpha", "bits"))
-        self.set_steps(2.0**self.bits - 1)
-
-    def set_steps(self, n: np.ndarray) -> None:
-        self.n = n
-        self.step = (self.u - self.l) / n
-        self.v = (self.x - self.l) / self.step
-        self.i = np.clip(np.floor(self.v), 0, n - 1)
-        self.z = self.v - self.i - 0.5
-        self.gain = np.log1p(2 * (1 - self.alpha) / self.alpha)
-        self.s = 1 / (1 - self.alpha)
-        self.t = np.tanh(self.gain * self.z)
-        self.d2 = 1 / np.cosh(np.clip(self.gain * self.z, -300, 300)) ** 2
-        self.slope = self.gain * self.s * self.d2 / 2
-        self.q = self.i + (self.s * self.t + 1) / 2
-        self.code = np.clip(np.floor(self.v + 0.5), 0, n)
-
-    def inside(self, value: Any, below: Any = 0.0, above: Any = 0.0) -> np.ndarray:
-        """``value`` in [l, u], the constants elsewhere."""
-        return np.where(self.x < self.l, below, np.where(self.x > self.u, above, value))
-
-    def soft(self, gain: Any, s: Any) -> np.ndarray:
-        """The forward with another gain or scale."""
-        y = self.l + self.step * (self.i + (s * np.tanh(gain * self.z) + 1) / 2)
-        return self.inside(y, self.l, self.u)
-
-
-def _more_levels(p: DsqPoints) -> np.ndarray:
-    p.set_steps(2.0**p.bits)
-    return p.soft(p.gain, p.s)
-
-
-Predict = Callable[[DsqPoints], np.ndarray]
-
-#: (name, what it predicts for each output it touches, message)
-_DSQ_SLIPS: list[tuple[str, dict[str, Predict], str]] = [
-    (
-        "straight-through-index",
-        {"dx": lambda p: p.inside(1.0)},
-        "your dx is plain straight-through (1 inside [l, u]): the interval index carries a gradient, so the tanh never "
-        "shapes dx; take the index out of the graph",
-    ),
-    (
-        "straight-through-index",
-        {
-            "dl": lambda p: p.inside((p.v - p.q) / p.n, 1.0, 0.0),
-            "du": lambda p: p.inside((p.q - p.v) / p.n, 0.0, 1.0),
-        },
-        "your dl is -du inside [l, u], which is what an interval index with a straight-through gradient gives",
-    ),
-    (
-        "hard-q",
-        {
-            "dl": lambda p: p.inside(1 - p.code / p.n + p.slope * (p.v / p.n - 1), 1.0, 0.0),
-            "du": lambda p: p.inside(p.code / p.n - p.slope * p.v / p.n, 0.0, 1.0),
-        },
-        "the code stands in place of q = i + (phi + 1)/2: the variant for a hard forward (Algorithm 1, step 6), not "
-        "the gradient of the soft one (eq 13)",
-    ),
-    (
-        "step-detached",
-        {"dl": lambda p: p.inside(1 - p.slope, 1.0, 0.0), "du": lambda p: p.inside(0.0, 0.0, 1.0)},
-        "the step D = (u - l)/N is treated as a constant: l and u only shift the range and do not scale it",
-    ),
-    (
-        "position-detached",
-        {"dl": lambda p: p.inside(1 - p.q / p.n, 1.0, 0.0), "du": lambda p: p.inside(p.q / p.n, 0.0, 1.0)},
-        "the position (x - l)/D inside the tanh carries no gradient to l and u; only the outer l + D q does",
-    ),
-    (
-        "alpha-through-s-only",
-        {"dalpha": lambda p: p.inside(p.step / 2 * p.s**2 * p.t)},
-        "alpha's gradient comes through s = 1/(1 - alpha) only; the one through k = ln(2/alpha - 1)/D is missing",
-    ),
-    (
-        "alpha-through-k-only",
-        {"dalpha": lambda p: p.inside(-p.step * p.s * p.z * p.d2 / (p.alpha * (2 - p.alpha)))},
-        "alpha's gradient comes through k = ln(2/alpha - 1)/D only; the one through s = 1/(1 - alpha) is missing",
-    ),
-    ("hard-forward", {"y": lambda p: p.l + p.step * p.code}, "this is the hard quantizer, not the soft one"),
-    (
-        "clipped-identity",
-        {"y": lambda p: np.clip(p.x, p.l, p.u)},
-        "this is x limited to [l, u]: nothing is quantized",
-    ),
-    (
-        "offset-missing",
-        {"y": lambda p: p.soft(p.gain, p.s) - p.l},
-        "the grid has no offset: levels are l + j D (equation 2 of the paper leaves the l out)",
-    ),
-    (
-        "levels-for-steps",
-        {"y": _more_levels},
-        "the range is cut into 2^bits intervals; there are N = 2^bits - 1 (2^bits levels)",
-    ),
-    ("s-missing", {"y": lambda p: p.soft(p.gain, 1.0)}, "phi lacks the factor s = 1/(1 - alpha) (eq 7)"),
-    (
-        "log-base-2",
-        {"y": lambda p: p.soft(p.gain / np.log(2), p.s)},
-        "k is formed with the logarithm to base 2; eq 8 has the natural one",
-    ),
-    (
-        "log-base-10",
-        {"y": lambda p: p.soft(p.gain / np.log(10), p.s)},
-        "k is formed with the logarithm to base 10; eq 8 has the natural one",
-    ),
-    (
-        "k-without-minus-one",
-        {"y": lambda p: p.soft(np.log(2 / p.alpha), p.s)},
-        "k is formed with ln(2/alpha); eq 8 has ln(2/alpha - 1)",
-    ),
-]
-
-
-def _equal(table: Table, output: str, got: np.ndarray, predicted: np.ndarray) -> bool:
-    """Whether an output is the prediction at every case that is no kink."""
+def _equal(table: Table, output: str, got: np.ndarray, predicted: np.ndarray, varies_at: tuple[str, ...] = ()) -> bool:
+    """Whether an output is the prediction wherever no rounding decides."""
     allowed = LOOSE * (table.expected[output].terms + np.abs(predicted))
-    return bool(np.all((np.abs(got - predicted) <= allowed)[~table.kink]))
+    decided = ~(table.kink | table.flagged("beside-bound", *varies_at))
+    return bool(np.all((np.abs(got - predicted) <= allowed)[decided]))
 
 
 def _factors(table: Table) -> Iterator[tuple[str, Any]]:
@@ -220,7 +103,7 @@ def _of_one_output(
     if infinite.any():
         message = f"NaN or infinite at {int(infinite.sum())} cases{_covering_flags(table, infinite)}"
         return [Diagnosis("not-finite", (output,), message), *([digits] if digits else [])]
-    if not wrong[~table.kink].any():
+    if not wrong[~(table.kink | table.flagged("beside-bound"))].any():
         message = "wrong only at kinks: outside the interval of the one-sided derivatives, or of mixed conventions"
         return [Diagnosis("wrong-at-kinks", (output,), message)]
     if not wrong[~table.outside].any():
@@ -253,14 +136,15 @@ def diagnose(
     found = list(_swapped(table, got, wrong))
     if table.vectors.method == "dsq":
         with np.errstate(all="ignore"):
-            for name, predictions, message in _DSQ_SLIPS:
+            for slip in DSQ_SLIPS:
                 touched = tuple(
                     output
-                    for output, predict in predictions.items()
-                    if output in failing and _equal(table, output, got[output], predict(DsqPoints(table)))
+                    for output, predict in slip.predictions.items()
+                    if output in failing
+                    and _equal(table, output, got[output], predict(DsqPoints(table)), slip.varies_at)
                 )
                 if touched:
-                    found.append(Diagnosis(name, touched, message))
+                    found.append(Diagnosis(slip.name, touched, slip.message))
     explained = {output for diagnosis in found for output in diagnosis.outputs}
     for output in (name for name in failing if name not in explained):
         found += _of_one_output(table, output, got[output], wrong[output], missing[output])

@@ -60,7 +60,7 @@ class Table:
                 for name in groups[0].parameters
             },
             np.concatenate([g.kink for g in groups]),
-            np.array(["outside" in f for f in flags]),
+            np.array(["outside" in f for f in flags], dtype=bool),
             expected,
             [c for g in groups for c in (g.codes or [])],
         )
@@ -69,6 +69,10 @@ class Table:
         """The arguments of a case by name, in the order of a call."""
         parameters = {name: array[case].item() for name, array in self.parameters.items()}
         return {self.vectors.arguments[0]: float(self.x[case]), **parameters}
+
+    def flagged(self, *flags: str) -> np.ndarray:
+        """Which cases have one of the flags."""
+        return np.array([not found.isdisjoint(flags) for found in map(set, self.flags)], dtype=bool)
 
     def tolerance(self, output: str) -> np.ndarray:
         """How far a result may be from what is expected."""
@@ -81,10 +85,13 @@ def judge(table: Table, output: str, got: np.ndarray) -> np.ndarray:
     return ~((got >= expected.low - tolerance) & (got <= expected.high + tolerance))
 
 
-def worst_bits(table: Table, output: str, got: np.ndarray) -> float:
-    """The largest k with |got - expected| <= 2^-k terms over the cases that are no kinks (float arithmetic)."""
+def worst_bits(table: Table, output: str, got: np.ndarray, other_side: np.ndarray) -> float:
+    """The largest k with |got - expected| <= 2^-k terms over the cases that are no kinks (float arithmetic).
+
+    ``other_side`` marks further cases where a gradient is accepted that is not the expected one.
+    """
     expected = table.expected[output]
-    look = ~table.kink
+    look = ~(table.kink | other_side)
     error, terms = np.abs(got - expected.value)[look], expected.terms[look] + SMALLEST
     if not np.isfinite(error).all():
         return -np.inf

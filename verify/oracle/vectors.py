@@ -81,6 +81,11 @@ class Group:
         )
 
     @property
+    def decided(self) -> np.ndarray:
+        """The cases at which no rounding picks a side of a kink: all but the kinks and those one ulp beside a bound."""
+        return ~self.kink & ~np.array(["beside-bound" in flags for flags in self.flags], dtype=bool)
+
+    @property
     def scalars(self) -> tuple[float, ...]:
         """The differentiable parameters."""
         return tuple(v for v in self.parameters.values() if isinstance(v, float))

@@ -35,7 +35,10 @@ def _agreement(bits: float) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """A wrong result: the case, what was expected and got, how far apart, and code that shows it."""
+    """A wrong result: the case, what was expected and got, how far apart, and code that shows it.
+
+    ``elements`` is how many values of x the call had; where it is not 1, ``arguments`` are the others.
+    """
 
     output: str
     case: str
@@ -48,12 +51,15 @@ class Failure:
     terms: float | None
     tolerance: float | None
     snippet: str
+    elements: int = 1
 
     def lines(self) -> list[str]:
-        values = ", ".join(f"{name} = {value!r}" for name, value in self.arguments.items())
+        values = [f"{name} = {value!r}" for name, value in self.arguments.items()]
+        if self.elements != 1:
+            values.insert(0, f"{self.elements} values of x")
         lines = [
             f"case {self.case}: {self.comment}" + (f" ({', '.join(self.flags)})" if self.flags else ""),
-            f"  input     {values}",
+            f"  input     {', '.join(values)}",
             f"  {self.output} expected {self.expected}",
             f"  {' ' * len(self.output)} got      {self.got!r}",
         ]
