@@ -58,6 +58,17 @@ def check_parameters(l: Any, u: Any, alpha: Any) -> None:
     check_alpha(alpha)
 
 
+def _place(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> tuple[Any, ...]:
+    """Checked arguments in one dtype, then N, D, v, i, z and K."""
+    n = check_bits(bits)
+    x, l, u, alpha = same_dtype(x, l, u, alpha)
+    check_parameters(l, u, alpha)
+    step = (u - l) / n
+    v = (x - l) / step
+    i = clip(floor(v), 0, n - 1)
+    return x, l, u, alpha, n, step, v, i, v - i - 0.5, log1p(2 * (1 - alpha) / alpha)
+
+
 @_quiet
 def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
     """The differentiable forward (eq 5).
@@ -78,13 +89,8 @@ def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
     InputError
         If a parameter is outside its domain.
     """
-    n = check_bits(bits)
-    x, l, u, alpha = same_dtype(x, l, u, alpha)
-    check_parameters(l, u, alpha)
-    step = (u - l) / n
-    v = (x - l) / step
-    i = clip(floor(v), 0, n - 1)
-    t, _ = tanh_sech2(log1p(2 * (1 - alpha) / alpha) * (v - i - 0.5))
+    x, l, u, alpha, _, step, _, i, z, gain = _place(x, l, u, alpha, bits)
+    t, _ = tanh_sech2(gain * z)
     y = within(l + step * (i + (t / (1 - alpha) + 1) * 0.5), l, u)
     return select(x < l, l, select(x > u, u, y))
 
@@ -97,14 +103,7 @@ def soft_partials(x: Any, l: Any, u: Any, alpha: Any, bits: int, *, q: str = "so
     """
     if q not in ("soft", "hard"):
         raise InputError(f"q: expected 'soft' or 'hard', got {q!r}")
-    n = check_bits(bits)
-    x, l, u, alpha = same_dtype(x, l, u, alpha)
-    check_parameters(l, u, alpha)
-    step = (u - l) / n
-    v = (x - l) / step
-    i = clip(floor(v), 0, n - 1)
-    z = v - i - 0.5
-    gain = log1p(2 * (1 - alpha) / alpha)
+    x, l, u, alpha, n, step, v, i, z, gain = _place(x, l, u, alpha, bits)
     s = 1 / (1 - alpha)
     t, d2 = tanh_sech2(gain * z)
     slope = gain * s * 0.5 * d2

@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-from minigrad.nn import Conv2d, Linear, Module
+from minigrad.nn import Conv2d, Linear, Module, Parameter
 from minigrad.tensor import Tensor, apply
 from quant.quantizer import Quantizer
 
 __all__ = ["QConv2d", "QLinear", "QuantizeActivation"]
 
 
-class QConv2d(Module):
-    """A convolution of quantized activations with quantized weights.
+class _QuantizedLayer(Module):
+    """A layer's weight with the quantizers of its two operands; None leaves an operand as it is."""
 
-    Parameters
-    ----------
-    conv : Conv2d
-        The float layer; its weight (kh, kw, in, out) is shared, not copied.
-    weight, activation : Quantizer or None
-        None leaves the weights, or the input, as they are.
-    """
-
-    def __init__(self, conv: Conv2d, *, weight: Quantizer | None, activation: Quantizer | None) -> None:
+    def __init__(self, weights: Parameter, weight: Quantizer | None, activation: Quantizer | None) -> None:
         super().__init__()
-        self.weight = conv.weight
-        self.stride, self.padding = conv.stride, conv.padding
+        self.weight = weights
         self.weight_quantizer, self.activation_quantizer = weight, activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        w: Tensor = self.weight
+    def operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The quantized input and the quantized weights."""
         if self.activation_quantizer is not None:
             x = self.activation_quantizer(x)
-        if self.weight_quantizer is not None:
-            w = self.weight_quantizer(w)
-        return apply("conv2d", x, w, stride=self.stride, padding=self.padding)
+        return x, self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight)
 
 
-class QLinear(Module):
+class QConv2d(_QuantizedLayer):
+    """A convolution of quantized activations with quantized weights (kh, kw, in, out), shared with the float layer."""
+
+    def __init__(self, conv: Conv2d, *, weight: Quantizer | None, activation: Quantizer | None) -> None:
+        super().__init__(conv.weight, weight, activation)
+        self.stride, self.padding = conv.stride, conv.padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return apply("conv2d", *self.operands(x), stride=self.stride, padding=self.padding)
+
+
+class QLinear(_QuantizedLayer):
     """A linear layer with quantized weights (in, out) and, optionally, a quantized input; the bias stays."""
 
     def __init__(self, linear: Linear, *, weight: Quantizer | None, activation: Quantizer | None) -> None:
-        super().__init__()
-        self.weight, self.bias = linear.weight, linear.bias
-        self.weight_quantizer, self.activation_quantizer = weight, activation
+        super().__init__(linear.weight, weight, activation)
+        self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        w: Tensor = self.weight
-        if self.activation_quantizer is not None:
-            x = self.activation_quantizer(x)
-        if self.weight_quantizer is not None:
-            w = self.weight_quantizer(w)
-        return apply("linear", x, w) + self.bias
+        return apply("linear", *self.operands(x)) + self.bias
 
 
 class QuantizeActivation(Module):
