@@ -32,8 +32,8 @@ def demo(
     bits: Annotated[int, typer.Option(help="Bits of the inner layers' weights and activations, 1 to 8.")] = 2,
     alpha: Annotated[float, typer.Option(help="Where alpha starts, 0 < alpha < 1.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Of the data, the weights and the batches.")] = 0,
-    float_steps: Annotated[int, typer.Option(help="Training steps in float32.")] = 1128,
-    quantized_steps: Annotated[int, typer.Option(help="Training steps with DSQ.")] = 752,
+    float_steps: Annotated[int, typer.Option(help="Training steps in float32.")] = 1316,
+    quantized_steps: Annotated[int, typer.Option(help="Training steps with DSQ.")] = 564,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
 ) -> None:
     """Train with DSQ, certify the gradients, export to integers, compare all targets bit for bit; write a report."""

@@ -57,8 +57,8 @@ class Settings:
     bits: int = 2
     alpha: float = 0.2
     seed: int = 0
-    float_steps: int = 1128
-    quantized_steps: int = 752
+    float_steps: int = 1316
+    quantized_steps: int = 564
     batch_size: int = 64
 
     def __post_init__(self) -> None:

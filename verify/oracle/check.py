@@ -79,12 +79,12 @@ class _Run:
     def judge_cases(self) -> None:
         """Compare what was collected, and explain what is wrong."""
         wrong = {name: judge(self.table, name, got) for name, got in self.got.items()}
-        other_side = np.zeros(len(self.table.ids), bool)
+        cleared: dict[str, np.ndarray] = {}
         if self.adapter.has_gradients:
-            other_side, notes = accept_beside_bounds(self.table, self.got, wrong)
+            cleared, notes = accept_beside_bounds(self.table, self.got, wrong)
             self.notes += judge_kinks(self.table, self.got, wrong) + notes
         for name, got in self.got.items():
-            bits = worst_bits(self.table, name, got, other_side)
+            bits = worst_bits(self.table, name, got, cleared.get(name))
             self.rows.append(Row(name, len(got), int(wrong[name].sum()), bits))
             self.failures += [self.failure(name, case) for case in map(int, np.flatnonzero(wrong[name]))]
         self.diagnoses += diagnose(self.table, self.got, wrong, self.missing)

@@ -24,7 +24,8 @@ FLAGS = {
     "near-tie": "x is within float64's own error of a tie: either neighbouring code is accepted.",
     "clip-bound": "x is exactly l or u: inside by the method's convention, with a kink. Each gradient lists the "
     "interval of its one-sided values.",
-    "beside-bound": "One ulp from l or u.",
+    "beside-bound": "One ulp from l or u. Where y is limited instead of x, y may round onto or past the bound here, "
+    "and the gradients be those of the other side: what is accepted at the bound is accepted here too.",
     "outside": "x < l or x > u: the output is the bound and only the bound's own gradient is 1.",
     "far-outside": "A thousand ranges outside.",
     "tiny-alpha": "alpha <= 0.001: the steepest tanh; 1 - tanh^2 loses its relative accuracy if formed by subtraction.",

@@ -1,7 +1,7 @@
 """Gradients at kinks: any one-sided convention is a subgradient, provided all gradients follow the same one.
 
-One ulp beside a bound the side is a matter of rounding: a function that limits y instead of x compares a y that may round
-onto or past the bound there. The interval of the kink is accepted at these cases too, and nowhere further out.
+One ulp beside a bound the side is a matter of rounding: a function that limits y instead of x compares a y that may
+round onto or past the bound there. The interval of the kink is accepted at these cases too, and nowhere further out.
 """
 
 from __future__ import annotations
@@ -48,41 +48,44 @@ def judge_kinks(table: Table, got: dict[str, np.ndarray], wrong: dict[str, np.nd
             continue
         share = _share(float(got["dx"][case]), ours, low if ours == high else high)
         seen.setdefault(_place(table, case), set()).add(_words(share, "dl" in got))
-    return [f"at {place} the gradients are {' or '.join(sorted(words))}" for place, words in sorted(seen.items())]
+    return [f"at {place} the gradients are {_listed(words)}" for place, words in sorted(seen.items())]
 
 
 def accept_beside_bounds(
     table: Table, got: dict[str, np.ndarray], wrong: dict[str, np.ndarray]
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Clear the cases one ulp beside a bound whose gradients are of the kink's interval.
 
-    They are cleared all or none: dx, dl and du must each be in the interval and sum to 1. Where one of them is wrong
-    elsewhere too it tells nothing, and each is taken by itself.
+    dx, dl and du must each be in the interval and sum to 1. A gradient that is wrong elsewhere (one that leaks, say)
+    gets no allowance here, and tells nothing about the others: these are then taken one by one.
 
     Returns
     -------
-    other_side : bool of shape (cases,), the cases that were cleared
+    cleared : for each gradient, bool of shape (cases,)
     notes : how many there are at each bound
     """
-    other_side = np.zeros(len(table.ids), dtype=bool)
     if any(name not in got for name in _COUPLED):
-        return other_side, []
+        return {}, []
+    before = {name: wrong[name].copy() for name in _COUPLED}
     beside = table.flagged("beside-bound")
-    coupled = not any(wrong[name][~(beside | table.kink)].any() for name in _COUPLED)
-    for case in map(int, np.flatnonzero(beside & np.any([wrong[name] for name in _COUPLED], axis=0))):
-        within = [name for name in _COUPLED if _within(table, name, case, float(got[name][case]))]
-        if coupled and not (within == list(_COUPLED) and _add_up(table, got, case)):
+    sound = [name for name in _COUPLED if not wrong[name][~(beside | table.kink)].any()]
+    if not sound:
+        return {}, []
+    coupled = len(sound) == len(_COUPLED)
+    for case in map(int, np.flatnonzero(beside & np.any([wrong[name] for name in sound], axis=0))):
+        within = [name for name in sound if _within(table, name, case, float(got[name][case]))]
+        if coupled and not (within == sound and _add_up(table, got, case)):
             continue
         for name in within:
             wrong[name][case] = False
-        other_side[case] = bool(within)
+    cleared = {name: before[name] & ~wrong[name] for name in _COUPLED}
     counts: dict[str, int] = {}
-    for case in map(int, np.flatnonzero(other_side)):
+    for case in map(int, np.flatnonzero(np.any(list(cleared.values()), axis=0))):
         place = _place(table, _nearest_kink(table, case))
         counts[place] = counts.get(place, 0) + 1
-    return other_side, [
-        f"one ulp beside {place} the gradients of {count} cases are those of the other side or a mixture: accepted as at "
-        "the bound itself, as y rounds onto or past it there"
+    return cleared, [
+        f"one ulp beside {place} the gradients of {count} cases are those of the other side or a mixture: accepted as "
+        "at the bound itself, as y rounds onto or past it there"
         for place, count in sorted(counts.items())
     ]
 
@@ -109,6 +112,10 @@ def _place(table: Table, case: int) -> str:
         if name in table.parameters and table.x[case] == table.parameters[name][case]:
             return f"x = {name}"
     return f"x = {float(table.x[case])!r}"
+
+
+def _listed(words: set[str]) -> str:
+    return " or ".join(sorted(words)) if len(words) <= 3 else "mixtures that differ from case to case"
 
 
 def _words(share: float, bounded: bool) -> str:

@@ -1,8 +1,8 @@
 """Known slips, recognised by what they compute: a name is worth more than a mismatch.
 
 A slip predicts the wrong numbers. It is reported when an output fails and equals the prediction at every case to
-``LOOSE`` of its terms. Cases where rounding decides what a slip gives are left aside: kinks, one ulp beside a bound, and
-for hard variants the ties.
+``LOOSE`` of its terms. Cases where rounding decides what a slip gives are left aside: kinks, one ulp beside a bound,
+and for hard variants the ties.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def codes_call_snippet(names: Names, table: Table, number: int) -> str:
 
 
 def _sum_call(names: Names, table: Table, number: int, seed: int, last: list[str]) -> list[str]:
-    """Lines that define ``returned(x, gy)``, and the x and gy of a group."""
+    """Lines that define ``call(x, gy)``, then the x and gy of a group, then ``last``."""
     torch = names.framework == "torch"
     line, name = _import(names.function if torch else names.vjp)
     lines = ["import numpy as np", *(["import torch"] if torch else []), line, *_group_x(table, number)]
@@ -193,17 +193,15 @@ def _sum_call(names: Names, table: Table, number: int, seed: int, last: list[str
         body = [
             _leaves("x"),
             f"y = {name}(*leaves, *group.options)",
+            "if not y.requires_grad:",
+            "    return [None] * len(leaves)",
             "return torch.autograd.grad(y, leaves, torch.tensor(gy), allow_unused=True)",
         ]
     else:
         body = [f"return {name}(gy, x.copy(), *group.scalars, *group.options)"]
     lines += [f"    {text}" for text in body]
-    lines += [
-        "",
-        "x = group.x[group.decided]",
-        f"gy = np.random.default_rng([{seed}, {number}]).standard_normal(len(x))",
-    ]
-    return lines + last
+    gy = f"gy = np.random.default_rng([{seed}, {number}]).standard_normal(len(x))"
+    return [*lines, "", "x = group.x[group.decided]", gy, *last]
 
 
 def sum_call_snippet(names: Names, table: Table, number: int, seed: int) -> str:
@@ -216,11 +214,13 @@ def sum_snippet(names: Names, table: Table, number: int, seed: int, output: str,
     """A gradient of a whole group, and what the same function gives one element at a time."""
     place = table.vectors.gradients.index(output)
     pick = f"[{place}]" if len(table.vectors.gradients) > 1 or names.framework == "torch" else ""
-    last = [
-        f"alone = np.array([np.ravel(call(x[n : n + 1], np.ones(1)){pick})[0] for n in range(len(x))], dtype=float)"
-    ]
+    one = f"np.ravel(call(x[n : n + 1], np.ones(1)){pick})[0]"
+    last = [f"alone = np.array([{one} or 0.0 for n in range(len(x))])  # None is the gradient 0"]
     if place == 0:
-        last.append(f"print(np.ravel(call(x, gy){pick})[{element}], 'expected', (gy * alone)[{element}])")
+        last.append(f"gradient = call(x, gy){pick}")
+        last.append(
+            f"print(None if gradient is None else np.ravel(gradient)[{element}], 'expected', (gy * alone)[{element}])"
+        )
     else:
         last.append(f"print(np.ravel(call(x, gy){pick})[0], 'expected', np.sum(gy * alone))")
     return "\n".join(_sum_call(names, table, number, seed, last))

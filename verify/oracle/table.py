@@ -85,13 +85,13 @@ def judge(table: Table, output: str, got: np.ndarray) -> np.ndarray:
     return ~((got >= expected.low - tolerance) & (got <= expected.high + tolerance))
 
 
-def worst_bits(table: Table, output: str, got: np.ndarray, other_side: np.ndarray) -> float:
+def worst_bits(table: Table, output: str, got: np.ndarray, cleared: np.ndarray | None = None) -> float:
     """The largest k with |got - expected| <= 2^-k terms over the cases that are no kinks (float arithmetic).
 
-    ``other_side`` marks further cases where a gradient is accepted that is not the expected one.
+    ``cleared`` marks further cases, where a gradient is accepted that is not the expected one.
     """
     expected = table.expected[output]
-    look = ~(table.kink | other_side)
+    look = ~table.kink if cleared is None else ~(table.kink | cleared)
     error, terms = np.abs(got - expected.value)[look], expected.terms[look] + SMALLEST
     if not np.isfinite(error).all():
         return -np.inf

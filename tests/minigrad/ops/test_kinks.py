@@ -1,6 +1,6 @@
 """What every primitive picks where it has no derivative, and what is refused."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_at_a_tie_the_slope_is_the_surrogates(implementation: str) -> None:
 
 IMAGES = np.zeros((2, 4, 4, 3))
 LOGITS = np.zeros((2, 3))
-REFUSED = {
+REFUSED: dict[str, tuple[str, tuple[np.ndarray, ...], dict[str, Any], str]] = {
     "size 0": ("max_pool2d", (IMAGES,), {"size": 0}, "size 0 does not divide"),
     "size -1": ("avg_pool2d", (IMAGES,), {"size": -1}, "size -1 does not divide"),
     "size 3": ("max_pool2d", (IMAGES,), {"size": 3}, "size 3 does not divide"),
@@ -107,7 +107,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_named(case: str) -> None:
-    name, (first, *rest), options, message = REFUSED[case]
-    forward: Callable[..., object] = PRIMITIVES[name].forward
+    name, arrays, options, message = REFUSED[case]
     with pytest.raises(InputError if name not in ("sum", "mean") else ValueError, match=message):
-        forward(first, *rest, **options)
+        PRIMITIVES[name].forward(*arrays, **options)

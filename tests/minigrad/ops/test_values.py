@@ -38,8 +38,9 @@ def test_the_variance_of_a_batch_survives_a_large_mean() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_evaluated_norm_has_this_order_of_operations(dtype: type) -> None:
     rng = np.random.default_rng(0)
-    x, (gamma, beta, mean) = rng.standard_normal((5, 7, 7, 4)).astype(dtype), rng.uniform(-2, 2, (3, 4)).astype(dtype)
-    variance = rng.uniform(0.1, 3, 4).astype(dtype)
+    x: np.ndarray = rng.standard_normal((5, 7, 7, 4)).astype(dtype)
+    gamma, beta, mean = rng.uniform(-2, 2, (3, 4)).astype(dtype)
+    variance: np.ndarray = rng.uniform(0.1, 3, 4).astype(dtype)
     inverse = dtype(1) / np.sqrt(variance + dtype(1e-5))
     expected = ((x - mean) * inverse) * gamma + beta
     got, _ = PRIMITIVES["affine_norm"].forward(x, gamma, beta, mean, variance)
@@ -65,11 +66,12 @@ def test_a_stride_beyond_the_image_has_the_bits_of_the_reference(height: int, wi
         assert getattr(conv_kernels, name)(a, b, g, path).tobytes() == expected.tobytes(), name
 
 
-# The product lies below half a unit of c by less than float64 sees: a b = 2^-24 (1 - 2^-44 ...), c is odd.
+# In float64 a b + c ends one (odd) unit below the middle of two float32, and the real sum lies between the two: whoever
+# rounds it on to the middle, as if it were even, gets the float32 above.
 A, B, C = (np.float32(float.fromhex(s)) for s in ("0x1.0002d6p-12", "0x1.fffa54p-13", "0x1.000002p0"))
 
 
-def test_a_product_just_below_a_tie_does_not_round_up() -> None:
+def test_a_sum_just_below_a_tie_does_not_round_up() -> None:
     got = multiply_add(np.array([A]), np.array([B]), np.array([C]))
     assert got[0] == C
     for sign in (np.float32(1), np.float32(-1)):

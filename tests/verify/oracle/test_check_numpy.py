@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import dsq_numpy
 import dsq_numpy_wrong as wrong
@@ -13,6 +14,7 @@ from minigrad import elementary
 from minigrad.errors import InputError
 from quant import dsq
 from verify.oracle.check import check
+from verify.oracle.vectors import load
 
 # ---- right ones ----
 
@@ -60,6 +62,28 @@ def test_elementary_functions_with_gradients():
     assert not lost.passed and "tiny" in str(lost.diagnoses[0])
 
 
+def test_a_value_limited_instead_of_x_may_take_the_other_side_one_ulp_from_a_bound():
+    verdict = check(dsq_numpy.soft, vjp=dsq_numpy.vjp_limiting_y)
+    assert verdict.passed, verdict.text()
+    assert all(not row.bits < 53 for row in verdict.rows), verdict.text()
+    for place in ("x = l", "x = u"):
+        assert any(n.startswith(f"one ulp beside {place} the gradients of ") for n in verdict.notes), verdict.text()
+    # And it is not told of one that needs no allowance.
+    assert not any("one ulp beside" in note for note in check(dsq_numpy.soft, vjp=dsq_numpy.soft_vjp).notes)
+
+
+def test_the_other_side_one_ulp_from_a_bound_is_no_excuse_for_what_is_wrong_elsewhere():
+    verdict = check(dsq_numpy.soft, vjp=wrong.leaks_half_a_step_consistently)
+    leaking = 0
+    for group in load("dsq").groups:
+        l, u = group.parameters["l"], group.parameters["u"]
+        step = (u - l) / (2 ** group.parameters["bits"] - 1)
+        leaking += int(np.sum((group.x < l) & (group.x >= l - step / 2) | (group.x > u) & (group.x <= u + step / 2)))
+    # All of them count, those one ulp outside too.
+    assert next(row.wrong for row in verdict.rows if row.output == "dx") == leaking >= 4 * len(load("dsq").groups)
+    assert not any("one ulp beside" in note for note in verdict.notes)
+
+
 # ---- wrong gradients ----
 
 
@@ -85,6 +109,19 @@ def test_elementary_functions_with_gradients():
         (wrong.slightly_off, "du", "precision", "2^-3"),
         (wrong.dx_nan, "dx", "not-finite", "NaN or infinite at"),
         (wrong.mixed_at_the_bounds, "dx dl du", "wrong-at-kinks", "mixed conventions"),
+        (wrong.leaks_half_a_step_consistently, "dx dl du", "leaks-outside", "leaks outside [l, u]"),
+        (wrong.dx_leaks_one_ulp, "dx", "wrong-at-kinks", "wrong only at kinks"),
+        (wrong.beyond_the_interval_one_ulp_outside, "dx dl du", "wrong-at-kinks", "wrong only at kinks"),
+        (wrong.du_first_term_sign, "du", "term-sign", "q/N of du"),
+        (wrong.du_second_term_sign, "du", "term-sign", "-g v/N of du"),
+        (wrong.dl_q_sign, "dl", "term-sign", "-q/N of dl"),
+        (wrong.dl_slope_sign, "dl", "term-sign", "g v/N and -g of dl"),
+        (wrong.dl_slope_part_sign, "dl", "term-sign", "wrong: -g of dl"),
+        (wrong.dalpha_k_sign, "dalpha", "term-sign", "through k of dalpha"),
+        (wrong.middle_detached, "dl du", "middle-detached", "middle m carries no gradient"),
+        (wrong.k_detached, "dl du", "k-detached", "its D is treated as a constant"),
+        (wrong.gradient_without_s, "dx dl du dalpha", "s-missing", "phi lacks the factor s"),
+        (wrong.gradient_with_s_of_one, "dx dl du dalpha", "s-missing", "is taken as 1"),
     ],
 )
 def test_wrong_gradients_are_named(vjp, outputs, slips, words):
@@ -103,6 +140,9 @@ def test_wrong_gradients_are_named(vjp, outputs, slips, words):
     [
         (wrong.averaged, "dl du dalpha", "averaged over the elements"),
         (wrong.gy_ignored, "dx dl du dalpha", "gy is ignored"),
+        (wrong.dl_averaged, "dl", "averaged over the elements"),
+        (wrong.gy_ignored_in_dx, "dx", "gy is ignored"),
+        (wrong.dx_none_for_many, "dx", "no gradient arrives (it is None)"),
     ],
 )
 def test_wrong_reductions_are_named(vjp, outputs, words):
@@ -111,6 +151,22 @@ def test_wrong_reductions_are_named(vjp, outputs, words):
     assert all(words in diagnosis.message for diagnosis in verdict.diagnoses)
     assert len(verdict.diagnoses) == len(outputs.split())
     assert any("seed 5" in note for note in verdict.notes)
+    group, first = next(iter(load("dsq").groups)), verdict.first
+    assert first.case == "reference as a whole" and first.elements == group.decided.sum() < len(group.ids)
+    assert first.got == pytest.approx(_run(first.snippet)[0], rel=1e-12, abs=1e-12)
+    assert float(first.expected) == pytest.approx(_run(first.snippet)[1], rel=1e-12)
+    assert abs(first.got - float(first.expected)) > first.tolerance
+    for part in ("First failing case reference as a whole", f"{first.elements} values of x, l = -1.0", "To reproduce"):
+        assert part in verdict.text()
+
+
+def _run(snippet):
+    """What a snippet prints, as two numbers."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(snippet, {})
+    got, expected = output.getvalue().split(" expected ")
+    return 0.0 if got == "None" else float(got), float(expected)  # None is the gradient 0
 
 
 # ---- wrong values ----
@@ -120,6 +176,7 @@ def test_wrong_reductions_are_named(vjp, outputs, words):
     "function, slips",
     [
         (wrong.hard, {"hard-forward"}),
+        (wrong.hard_by_sign, {"hard-forward"}),
         (wrong.clipped_identity, {"clipped-identity"}),
         (wrong.offset_missing, {"offset-missing"}),
         (wrong.too_many_steps, {"levels-for-steps"}),
@@ -182,12 +239,37 @@ def test_wrong_codes_are_named(codes, slip):
         ({"vjp": wrong.du_float32}, "du has dtype float32, expected float64"),
         ({"codes": wrong.codes_of_wrong_length}, "codes has shape (38,), expected (39,)"),
         ({"codes": wrong.codes_not_integers}, "not all integers"),
+        ({"codes": wrong.codes_infinite}, "not all integers: some are NaN or infinite"),
+        ({"codes": wrong.codes_nan}, "not all integers: some are NaN or infinite"),
+        ({"codes": wrong.codes_huge}, "codes reach 1e+300"),
+        ({"codes": wrong.codes_beyond_int64}, "codes reach 9.22e+18"),
+        ({"codes": wrong.codes_ragged}, "codes is no array of numbers: ValueError"),
+        ({"vjp": wrong.dx_ragged}, "dx is no array of numbers: ValueError"),
+        ({"function": wrong.exits}, "the function raised SystemExit: 0 (line"),
+        ({"vjp": wrong.vjp_exits}, "the vjp raised SystemExit: 0 (line"),
+        ({"function": wrong.raises_in_two_lines}, "raised ValueError: first line second line (line"),
+        ({"vjp": wrong.dl_not_summed}, "dl has shape (33,), expected ()"),
+        ({"function": wrong.one_number_only}, "raised ValueError: The truth value of an array"),
     ],
 )
 def test_misbehaviour_is_a_verdict_not_a_traceback(arguments, words):
     verdict = check(**{"function": dsq_numpy.soft, **arguments})
     assert not verdict.passed and words in verdict.problem
     assert "l = -1.0, u = 1.0, alpha = 0.2, bits = 2" in verdict.text() and "To reproduce" in verdict.text()
+    assert "\n" not in verdict.problem
+    # The snippet shows the same: it raises what the function raised, or prints what came back.
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        if " raised " in verdict.problem:
+            with pytest.raises(BaseException) as caught:
+                exec(verdict.problem_snippet, {})
+            assert f"raised {caught.type.__name__}:" in verdict.problem
+            return
+        exec(verdict.problem_snippet, {})
+    described = re.search(r"(has|of) (dtype|shape) (\(.*?\)|\w+)", verdict.problem)
+    if described:
+        assert f"{described[2]} {described[3]}" in output.getvalue()
+    assert "expected" in output.getvalue() and "shape" in output.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +281,9 @@ def test_misbehaviour_is_a_verdict_not_a_traceback(arguments, words):
         ({"method": "ddq"}, "--method: no vectors for 'ddq'; there are dsq, exp"),
         ({"framework": "tensorflow"}, "--framework: expected numpy or torch"),
         ({"function": np.tanh, "method": "tanh", "codes": wrong.codes_signed}, "--codes: tanh has no codes"),
+        ({"seed": -1}, "--seed: expected an integer from 0 up, got -1"),
+        ({"seed": -1, "vjp": dsq_numpy.soft_vjp}, "--seed: expected an integer from 0 up, got -1"),
+        ({"seed": 0.5}, "--seed: expected an integer from 0 up, got 0.5"),
     ],
 )
 def test_bad_usage(arguments, words):
@@ -227,6 +312,7 @@ def test_a_function_may_not_change_the_vectors():
         {"function": wrong.s_missing},
         {"codes": wrong.codes_ties_down},
         {"function": elementary_numpy.relu, "vjp": elementary_numpy.relu_vjp_leaky, "method": "relu"},
+        {"function": elementary_numpy.relu, "vjp": elementary_numpy.relu_vjp_in_a_tuple, "method": "relu"},
     ],
 )
 def test_the_snippet_shows_the_failure(arguments):

@@ -33,6 +33,12 @@ def test_a_wrong_implementation_exits_with_1(in_examples):
         assert part in result.output
 
 
+def test_a_function_that_exits_with_0_does_not_pass(in_examples):
+    for arguments in (["dsq_numpy_wrong:exits"], ["dsq_numpy:soft", "--vjp", "dsq_numpy_wrong:vjp_exits"]):
+        result = run("check", *arguments)
+        assert result.exit_code == 1 and "raised SystemExit: 0" in result.output, result.output
+
+
 def test_values_only(in_examples):
     result = run("check", "dsq_numpy:soft")
     assert result.exit_code == 0 and "gradients were not checked" in result.output
@@ -55,10 +61,23 @@ def test_an_elementary_function():
         (["dsq_numpy:soft", "--method", "lsq"], "--method: no vectors for 'lsq'"),
         (["dsq_numpy:soft", "--framework", "jax"], "--framework: expected numpy or torch, got 'jax'"),
         (["dsq_numpy_wrong:no_bits"], "cannot be called with 5 arguments"),
+        (["exiting_module:soft"], "MODULE:CALLABLE: cannot import 'exiting_module' (SystemExit: 0)"),
+        (["dsq_numpy:soft", "--vjp", "exiting_module:soft"], "--vjp: cannot import 'exiting_module' (SystemExit: 0)"),
+        (
+            ["raising_attributes:lazy.soft"],
+            "cannot read 'soft' of 'raising_attributes:lazy.soft' (RuntimeError: two lines",
+        ),
+        (["dsq_numpy:soft", "--seed", "-1"], "--seed: expected an integer from 0 up, got -1"),
+        (["dsq_numpy:soft", "--vjp", "dsq_numpy:soft_vjp", "--seed", "-1"], "--seed: expected an integer from 0 up"),
+        (["no_such_module:soft", "--seed", "-1"], "--seed: expected an integer from 0 up"),
     ],
 )
 def test_bad_usage_is_one_line(in_examples, tmp_path, arguments, words):
     (tmp_path / "broken_module.py").write_text("def soft(:\n")
+    (tmp_path / "exiting_module.py").write_text("import sys\ndef soft(x, l, u, a, b): return x\nsys.exit(0)\n")
+    (tmp_path / "raising_attributes.py").write_text(
+        "class Lazy:\n    def __getattr__(self, name):\n        raise RuntimeError('two\\nlines')\nlazy = Lazy()\n"
+    )
     sys.path.insert(0, str(tmp_path))
     result = run("check", *arguments)
     assert isinstance(result.exception, InputError)

@@ -84,6 +84,18 @@ def vjp_in_terms_of_the_bounds(gy, x, l, u, alpha, bits):
     )
 
 
+def vjp_limiting_y(gy, x, l, u, alpha, bits):
+    """As autograd does where the value is limited, not x: one ulp from a bound, y rounds onto or past it."""
+    steps = 2**bits - 1
+    delta = (u - l) / steps
+    i = np.clip(np.floor((x - l) / delta), 0, steps - 1)
+    phi = np.tanh(np.log(2 / alpha - 1) / delta * (x - (l + (i + 0.5) * delta))) / (1 - alpha)
+    y = l + delta * (i + (phi + 1) / 2)
+    # Where y is outside a point beyond the bound has the right gradients, and where it is inside one on it.
+    far = np.where(y <= l, l - delta, np.where(y >= u, u + delta, np.clip(x, l, u)))
+    return soft_vjp(gy, far, l, u, alpha, bits)
+
+
 def codes(x, l, u, alpha, bits):
     """The definition: divide, add one half, floor."""
     steps = 2**bits - 1

@@ -26,6 +26,70 @@ def straight_through_index(x, l, u, alpha, bits):
     return torch.where(x < l, l, torch.where(x > u, u, y))
 
 
+def _written_out(x, l, u, alpha, bits, floor=torch.floor, s=None, sign=None, middle=lambda m: m, step_of_k=lambda d: d):
+    """k (x - m) as in the paper, with a place for each slip."""
+    steps = 2**bits - 1
+    delta = (u - l) / steps
+    i = torch.clamp(floor((x - l) / delta), 0, steps - 1)
+    m = middle(l + (i + 0.5) * delta)
+    k = torch.log(2 / alpha - 1) / step_of_k(delta)
+    phi = (1 / (1 - alpha) if s is None else s) * torch.tanh(k * (x - m))
+    if sign is not None:
+        phi = phi + (sign(phi) - phi).detach()
+    y = l + delta * (i + (phi + 1) / 2)
+    return torch.where(x < l, l, torch.where(x > u, u, y))
+
+
+def straight_through_index_clamped(x, l, u, alpha, bits):
+    """The clamp after it stops the gradient where v rounds to N, one ulp below u."""
+    return _written_out(x, l, u, alpha, bits, floor=_FloorStraightThrough.apply)
+
+
+def straight_through_index_by_detach(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, floor=lambda v: (v.floor() - v).detach() + v)
+
+
+def hard_value(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, sign=lambda phi: torch.where(phi >= 0, 1.0, -1.0))
+
+
+def hard_value_by_sign(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, sign=torch.sign)
+
+
+def hard_gradient(x, l, u, alpha, bits):
+    """The soft value with the gradient of the hard one."""
+    h = hard_value(x, l, u, alpha, bits)
+    return h + (dsq_torch.soft(x, l, u, alpha, bits) - h).detach()
+
+
+def s_missing(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, s=1.0)
+
+
+def middle_detached(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, middle=torch.Tensor.detach)
+
+
+def k_detached(x, l, u, alpha, bits):
+    return _written_out(x, l, u, alpha, bits, step_of_k=torch.Tensor.detach)
+
+
+def averaged(x, l, u, alpha, bits):
+    """The gradients of l, u and alpha are divided by the number of elements."""
+    shared = [p / len(x) + (p - p / len(x)).detach() for p in (l, u, alpha)]
+    return dsq_torch.soft(x, *shared, bits)
+
+
+def detached_for_many(x, l, u, alpha, bits):
+    y = dsq_torch.soft(x, l, u, alpha, bits)
+    return y if len(x) == 1 else y.detach()
+
+
+def exits(x, l, u, alpha, bits):
+    raise SystemExit(0)
+
+
 def alpha_detached(x, l, u, alpha, bits):
     return dsq_torch.soft(x, l, u, alpha.detach(), bits)
 

@@ -28,5 +28,10 @@ def relu_vjp_leaky(gy, x):
     return gy * np.where(x > 0, 1.0, 0.01)
 
 
+def relu_vjp_in_a_tuple(gy, x):
+    """Wrong by a factor, and a tuple of one."""
+    return (2.1234567890123456 * gy * (x > 0),)
+
+
 def expm1_by_subtraction(x):
     return np.exp(x) - 1
