@@ -201,12 +201,15 @@ def _with_linear(
         raise ExportError(
             f"the linear layer: a bias of {np.abs(bias).max():.3g} steps of {logit_scale:.3g} is beyond int32"
         )
-    operation = Linear(
-        weight_codes=np.ascontiguousarray(weight.codes(linear.weight.data).T),
-        weight_bits=weight.bits,
-        x_max=pixels * ((1 << activation_bits) - 1),
-        bias=bias.astype(np.int32),
-    )
+    try:
+        operation = Linear(
+            weight_codes=np.ascontiguousarray(weight.codes(linear.weight.data).T),
+            weight_bits=weight.bits,
+            x_max=pixels * ((1 << activation_bits) - 1),
+            bias=bias.astype(np.int32),
+        )
+    except InputError as error:
+        raise ExportError(f"the linear layer, largest bias {np.abs(bias).max():.3g}: {error}") from None
     return HardNetwork(tuple(layers), operation, linear, logit_scale, means)
 
 
