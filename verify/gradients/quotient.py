@@ -10,7 +10,7 @@ apart the rounded points x + h and x - h really are. Two central differences D(h
 The first term is three times the truncation of D(h/2). The median over the entries shows the noise of the function (a
 property of the function, not of an entry); eight of them are six standard deviations. A is the sum of |gy| |f| at the
 four points and, four times, where every argument is replaced by its absolute value (the terms of sums and products that
-cancel): what rounding cannot undercut.
+cancel; the largest argument itself where the function is not defined there): what rounding cannot undercut.
 
 A quotient does not *settle* where its error, or the difference of the slopes on either side, is above 2^-10 of the
 derivatives (of the largest, or of A / (4 scale) if that is more): there is a kink or a jump within h.
@@ -51,13 +51,13 @@ def output(function: Function, args: Sequence[Any]) -> np.ndarray:
 
 
 def _terms(function: Function, args: Sequence[Any], positions: Sequence[int]) -> np.ndarray:
-    """|f| at the absolute values of the arguments; 0 where the function is not defined there."""
+    """|f| at the absolute values of the arguments; the largest of them where the function is not defined there."""
     moved = [np.abs(a) if n in positions else a for n, a in enumerate(args)]
     try:
         with np.errstate(all="ignore"):
             size = np.abs(output(function, moved))
     except (ValueError, ArithmeticError):
-        return np.zeros(())
+        return np.asarray(max(float(np.max(moved[n], initial=0.0)) for n in positions))
     return np.where(np.isfinite(size), size, 0.0)
 
 
