@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from minigrad.errors import InputError
 
-__all__ = ["check_writable", "read", "write", "write_atomically"]
+__all__ = ["check_writable", "read", "read_arrays", "write", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -73,8 +73,30 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         If the file is no checkpoint.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            record = json.loads((file.metadata() or {})["record"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        arrays, metadata = _read(path)
+        return arrays, json.loads(metadata["record"])
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not a readable checkpoint ({error}); remove it to start again") from None
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and the metadata of any safetensors file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no safetensors file, or has a dtype that NumPy lacks.
+    """
+    try:
+        return _read(path)
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+#: TypeError: a dtype NumPy lacks.
+_UNREADABLE = (SafetensorError, KeyError, ValueError, OSError, TypeError)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118

@@ -7,9 +7,11 @@ odd one out carried up. Missing terms are +0.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "join_blocks", "sum_to_shape", "tree_sum"]
+__all__ = ["BLOCK", "LANES", "join_blocks", "sum_over", "sum_to_shape", "tree_sum"]
 
 BLOCK = 4096
 LANES = 16
@@ -45,13 +47,17 @@ def join_blocks(sums: np.ndarray) -> np.ndarray:
     return sums[0]
 
 
+def sum_over(a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Sum over these axes (ascending), which disappear; the terms in the order of C, the last axis fastest."""
+    kept = [n for n in range(a.ndim) if n not in axes]
+    terms = math.prod(a.shape[n] for n in axes)
+    return np.asarray(tree_sum(a.transpose(*axes, *kept).reshape(terms, *[a.shape[n] for n in kept])))
+
+
 def sum_to_shape(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Undo broadcasting: sum ``a`` over every axis along which ``shape`` was stretched to ``a.shape``."""
     if a.shape == shape:
         return a
     lead = a.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(lead + n for n, size in enumerate(shape) if size == 1 and a.shape[lead + n] != 1)
-    kept = [n for n in range(a.ndim) if n not in axes]
-    terms = int(np.prod([a.shape[n] for n in axes], dtype=np.int64))
-    moved = a.transpose(*axes, *kept).reshape(terms, *[a.shape[n] for n in kept])
-    return tree_sum(moved).reshape(shape)
+    return sum_over(a, axes).reshape(shape)

@@ -1,22 +1,26 @@
-"""The tape: arrays that remember which primitive made them, and the walk back.
+"""The tape: arrays that remember which primitive made them.
 
 ``Tensor`` wraps a float32 or float64 array. Applying a primitive to tensors that require gradients records the
-primitive, its residuals and its arguments on the result; ``backward`` visits the records from the last to the first.
-Gradients that meet are added in that fixed order, so the same program gives the same bits.
+primitive, its residuals and its arguments on the result; ``backward.py`` walks the records back.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from minigrad.errors import InputError
+from minigrad.hold import HeldArray, hold, release
+from minigrad.operators import Operators
 from minigrad.primitive import PRIMITIVES, Primitive
 
-__all__ = ["Tensor", "apply", "no_grad"]
+__all__ = ["Hook", "Record", "Tensor", "apply", "no_grad"]
+
+HookFunction = Callable[[Any], Any]
 
 _counter = itertools.count()
 _recording = True
@@ -33,72 +37,161 @@ def no_grad() -> Iterator[None]:
         _recording = before
 
 
-class _Record:
-    """How a tensor was made."""
+class Record:
+    """How a tensor was made. Holds the arrays of its arguments until it is closed."""
 
-    __slots__ = ("order", "parents", "primitive", "residuals")
+    __slots__ = ("arguments", "arrays", "options", "order", "primitive", "residuals")
 
-    def __init__(self, primitive: Primitive, residuals: Any, parents: tuple[Tensor | None, ...]) -> None:
+    def __init__(self, primitive: Primitive, arguments: tuple[Any, ...], arrays: list[np.ndarray]) -> None:
         self.primitive = primitive
-        self.residuals = residuals
-        self.parents = parents
+        self.arguments = arguments
+        self.arrays = arrays
+        self.options: dict[str, Any] = {}
+        self.residuals: Any = None
         self.order = next(_counter)
+        for array in arrays:
+            hold(array)
+
+    @property
+    def closed(self) -> bool:
+        return self.residuals is _USED
+
+    def parents(self) -> Iterator[tuple[int, Tensor]]:
+        """The arguments that require a gradient, with their positions."""
+        return ((n, a) for n, a in enumerate(self.arguments) if isinstance(a, Tensor) and a.requires_grad)
+
+    def close(self) -> None:
+        """Let go of everything; the record can be used no more."""
+        for array in self.arrays:
+            release(array)
+        self.residuals, self.arguments, self.arrays, self.options = _USED, (), [], {}
+
+    def __del__(self) -> None:
+        for array in self.arrays:
+            release(array)
 
 
-class Tensor:
+class Hook:
+    """What ``Tensor.register_hook`` returns: ``remove`` ends the calls."""
+
+    def __init__(self, hooks: dict[int, HookFunction], key: int) -> None:
+        self._hooks = hooks
+        self._key = key
+
+    def remove(self) -> None:
+        """Call the function no more."""
+        self._hooks.pop(self._key, None)
+
+
+class Tensor(Operators):
     """An array on the tape.
 
     Parameters
     ----------
     data : array_like
-        Float32 or float64; anything else becomes float64.
+        Float32 or float64; other real numbers become float64. Copied.
     requires_grad : bool
         Whether ``backward`` leaves a gradient in ``grad``.
+
+    Attributes
+    ----------
+    data : ndarray
+        The array itself. It may be written to (``tensor.data[...] = 0``) unless the tape still needs it: then that is
+        an InputError.
+    grad : ndarray or None
+        What the calls of ``backward`` have added up.
     """
 
-    __slots__ = ("_record", "data", "grad", "requires_grad")
+    __slots__ = ("_array", "_hooks", "_record", "grad", "requires_grad")
     __array_ufunc__ = None  # array + Tensor is Tensor's business
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        array = np.asarray(data)
+        array = np.array(data)
         if array.dtype not in (np.float32, np.float64):
             if array.dtype.kind not in "iufb":
                 raise TypeError(f"data: expected numbers, got dtype {array.dtype}")
             array = array.astype(np.float64)
-        self.data: np.ndarray = array
+        self._set(array, requires_grad)
+
+    def _set(self, array: np.ndarray, requires_grad: bool) -> None:
+        self._array = array
         self.grad: np.ndarray | None = None
         self.requires_grad = requires_grad
-        self._record: _Record | None = None
+        self._record: Record | None = None
+        self._hooks: dict[int, HookFunction] | None = None
+
+    @classmethod
+    def _of(cls, array: np.ndarray, requires_grad: bool = False) -> Tensor:
+        """Around an array that nobody else will write to."""
+        tensor = Tensor.__new__(Tensor)
+        tensor._set(array, requires_grad)
+        return tensor
+
+    @property
+    def data(self) -> np.ndarray:
+        return self._array if self._array.flags.writeable else self._array.view(HeldArray)
+
+    @data.setter
+    def data(self, new: np.ndarray) -> None:
+        if new is self._array:  # what ``tensor.data += 1`` ends with
+            return
+        array = np.array(new)
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise InputError(f"data: expected {self.dtype} {self.shape}, got {array.dtype} {array.shape}")
+        self._array = array
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype:
-        return self.data.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim
+        return self._array.ndim
+
+    def __len__(self) -> int:
+        return len(self._array)
 
     def item(self) -> float:
-        return float(self.data.item())
+        return float(self._array.item())
 
     def detach(self) -> Tensor:
         """The same array, off the tape."""
-        return Tensor(self.data)
+        return Tensor._of(self._array)
 
     def __repr__(self) -> str:
-        return f"Tensor({self.data!r}{', requires_grad=True' if self.requires_grad else ''})"
+        return f"Tensor({self._array!r}{', requires_grad=True' if self.requires_grad else ''})"
 
-    def backward(self, gradient: np.ndarray | None = None) -> None:
+    def register_hook(self, function: HookFunction) -> Hook:
+        """Have every backward call ``function`` with the whole gradient of this tensor (read-only).
+
+        What it returns takes the gradient's place, from here back; None leaves it. Hooks run in the order they were
+        registered. With ``grad(create_graph=True)`` the gradient is a Tensor.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor requires no gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: this tensor requires no gradient")
+        self._hooks = {} if self._hooks is None else self._hooks
+        key = next(_counter)
+        self._hooks[key] = function
+        return Hook(self._hooks, key)
+
+    def backward(self, gradient: np.ndarray | None = None, *, retain_graph: bool = False) -> None:
         """Add the gradient of this tensor to ``grad`` of every tensor it depends on that was made with requires_grad.
 
         Parameters
         ----------
         gradient : ndarray, the shape of the tensor
             The incoming gradient; by default 1, for a tensor of one element.
+        retain_graph : bool
+            Keep the records for another backward, with the memory they hold.
 
         Raises
         ------
@@ -107,34 +200,15 @@ class Tensor:
         ValueError
             If no gradient is given for a tensor of several elements, or its shape does not fit.
         """
-        if not self.requires_grad:
-            raise RuntimeError("backward: this tensor does not depend on anything that requires a gradient")
-        if gradient is None:
-            if self.data.size != 1:
-                raise ValueError(f"gradient: expected one of shape {self.shape}, since the tensor is no scalar")
-            gradient = np.ones_like(self.data)
-        elif np.shape(gradient) != self.shape:
-            raise ValueError(f"gradient: expected shape {self.shape}, got {np.shape(gradient)}")
-        gradients: dict[int, np.ndarray] = {id(self): np.asarray(gradient, self.dtype)}
-        for tensor in _from_last_to_first(self):
-            gy = gradients.pop(id(tensor), None)
-            if gy is None:  # reached only through arguments that have no gradient
-                continue
-            record = tensor._record
-            if record is None:
+        from minigrad.backward import walk  # which knows tensors, as this file does not know it
+
+        for tensor, g in walk(self, gradient, "backward", graph=False, retain=retain_graph):
+            if tensor._record is None:
                 # A copy: what arrives may be a view, or belong to somebody else too.
-                tensor.grad = np.array(gy) if tensor.grad is None else np.asarray(tensor.grad + gy)
-                continue
-            if record.residuals is _USED:
-                raise RuntimeError("backward: the records of this computation were used by an earlier backward")
-            needs = [parent is not None and parent.requires_grad for parent in record.parents]
-            found = record.primitive.vjp(np.asarray(gy, tensor.dtype), record.residuals, needs)
-            for parent, g in zip(record.parents, found, strict=True):
-                if parent is None or not parent.requires_grad or g is None:
-                    continue
-                before = gradients.get(id(parent))
-                gradients[id(parent)] = g if before is None else before + g
-            record.residuals, record.parents = _USED, ()
+                tensor.grad = np.array(g) if tensor.grad is None else np.asarray(tensor.grad + g)
+
+    def _apply(self, name: str, *arguments: Any, **options: Any) -> Tensor:
+        return apply(name, *arguments, **options)
 
     def _operand(self, other: Any) -> Any:
         """The other side of an operator: numbers and arrays of integers take the dtype of this tensor."""
@@ -143,64 +217,8 @@ class Tensor:
         array = np.asarray(other)
         return array.astype(self.dtype) if array.dtype.kind in "iub" or isinstance(other, float) else array
 
-    def __add__(self, other: Any) -> Tensor:
-        return apply("add", self, self._operand(other))
-
-    def __radd__(self, other: Any) -> Tensor:
-        return apply("add", self._operand(other), self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return apply("subtract", self, self._operand(other))
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return apply("subtract", self._operand(other), self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return apply("multiply", self, self._operand(other))
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return apply("multiply", self._operand(other), self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return apply("divide", self, self._operand(other))
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return apply("divide", self._operand(other), self)
-
-    def __neg__(self) -> Tensor:
-        return apply("negative", self)
-
-    def sum(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
-        """Sum over one axis, several, or all."""
-        return apply("sum", self, axis=axis)
-
-    def mean(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
-        """Mean over one axis, several, or all."""
-        return apply("mean", self, axis=axis)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in another shape; one size may be -1."""
-        return apply("reshape", self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
-
-    def transpose(self, *axes: int) -> Tensor:
-        """The axes in another order."""
-        return apply("transpose", self, axes=axes)
-
 
 _USED = object()
-
-
-def _from_last_to_first(root: Tensor) -> list[Tensor]:
-    """Every tensor the root depends on that requires a gradient, so that each comes before what it was made from."""
-    seen = {id(root): root}
-    stack = [root]
-    while stack:
-        record = stack.pop()._record
-        for parent in record.parents if record else ():
-            if parent is not None and parent.requires_grad and id(parent) not in seen:
-                seen[id(parent)] = parent
-                stack.append(parent)
-    return sorted(seen.values(), key=lambda t: t._record.order if t._record else -1, reverse=True)
 
 
 def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor:
@@ -214,6 +232,8 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
         If there is no primitive of that name.
     TypeError
         If no argument is a tensor, or the float arguments differ in dtype.
+    InputError
+        If a tensor that requires a gradient stands where the primitive has none.
     """
     if isinstance(primitive, str) and primitive not in PRIMITIVES:
         raise ValueError(f"primitive: none is named {primitive!r}; there are {', '.join(sorted(PRIMITIVES))}")
@@ -226,18 +246,29 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
     for position, array in enumerate(arrays):
         if array.dtype.kind == "f" and array.dtype != dtype:
             raise TypeError(f"{rule.name}: argument {position} is {array.dtype}, another {dtype}; convert one")
-    value, residuals = rule.forward(*arrays, **options)
-    result = Tensor(value)
-    if _recording and any(t.requires_grad for t in tensors):
-        result.requires_grad = True
-        parents = tuple(a if isinstance(a, Tensor) else None for a in arguments)
-        result._record = _Record(rule, residuals, parents)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{rule.name}: argument {position}: expected numbers, got dtype {array.dtype}")
+    if not (_recording and any(t.requires_grad for t in tensors)):
+        return Tensor._of(np.asarray(rule.forward(*arrays, **options)[0]))
+    if rule.differentiable is not None:
+        for position, argument in enumerate(arguments):
+            if isinstance(argument, Tensor) and argument.requires_grad and position not in rule.differentiable:
+                raise InputError(f"{rule.name}: argument {position} has no gradient; detach it")
+    # Arrays that are not tensors are somebody else's, who may write to them: the record gets a copy.
+    arrays = [v if isinstance(a, Tensor) else np.array(v) for a, v in zip(arguments, arrays, strict=True)]
+    kept = tuple(a if isinstance(a, Tensor) else v for a, v in zip(arguments, arrays, strict=True))
+    # Held before the forward runs, so that a result which is a view is locked with its base.
+    record = Record(rule, kept, arrays)
+    value, record.residuals = rule.forward(*arrays, **options)
+    record.options = {name: option for name, option in options.items() if not callable(option)}
+    result = Tensor._of(np.asarray(value), requires_grad=True)
+    result._record = record
     return result
 
 
 def _array(argument: Any, dtype: np.dtype) -> np.ndarray:
     if isinstance(argument, Tensor):
-        return argument.data
+        return argument._array
     if isinstance(argument, (int, float)):
         return np.asarray(argument, dtype=dtype)
     return np.asarray(argument)

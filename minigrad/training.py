@@ -1,7 +1,7 @@
 """The training loop: progress, history, and checkpoints from which a killed run goes on with the same bits.
 
 Everything a step uses is a function of the configuration and the step's number, so the state of a run is its
-parameters, buffers, velocities and the history so far.
+parameters, buffers, what the optimizer remembers, and the history so far.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,10 @@ from minigrad import checkpoint
 from minigrad.data import Dataset, batch, channel_means, normalize, steps_per_epoch
 from minigrad.errors import InputError
 from minigrad.nn import Module
-from minigrad.optim import SGD, Group, Schedule, cosine, step
+from minigrad.nn.state import check_state
+from minigrad.optim import OPTIMIZERS, Group, Optimizer, Schedule, clip_norm
+from minigrad.optim.numbers import positive
+from minigrad.optim.schedule import check_options, named_schedule
 from minigrad.tensor import Tensor, apply, no_grad
 
 __all__ = ["Config", "History", "accuracy", "predict", "train"]
@@ -31,8 +35,33 @@ _GLANCE = 2000
 class Config:
     """What determines a run, beside the model and the data.
 
-    ``schedule`` is "cosine" or "step" (times 0.1 after half and after three quarters). ``groups`` gives the settings
-    of each group of parameters.
+    Parameters
+    ----------
+    steps, batch_size : int
+        At least 1.
+    rate : float
+        What the schedule starts from, or for "one_cycle" its peak; above 0.
+    groups : dict of str to Group
+        The settings of each group of parameters.
+    schedule : str
+        A name in ``minigrad.optim.schedule.SCHEDULES``; it ends with the run. "multi_step" falls, unless
+        ``schedule_options`` has milestones, after half and after three quarters.
+    schedule_options, optimizer_options : dict
+        Keyword arguments of the schedule and of the optimizer, such as ``{"momentum": 0.9, "nesterov": True}``.
+    warmup : int
+        The first steps, less than all of them, in which the rate rises to where the schedule begins
+        (``minigrad.optim.warmup``).
+    optimizer : str
+        A name in ``minigrad.optim.OPTIMIZERS``.
+    clip_norm : float or None
+        Bound on the norm of all gradients together, before bounds on single elements (``Group.clip``).
+    seed : int
+        Of the order of the images and their augmentation.
+
+    Raises
+    ------
+    InputError
+        For a value that makes no sense, or an unknown name or option.
     """
 
     steps: int
@@ -40,7 +69,11 @@ class Config:
     rate: float
     groups: dict[str, Group]
     schedule: str = "cosine"
-    momentum: float = 0.9
+    schedule_options: dict[str, Any] = field(default_factory=dict)
+    warmup: int = 0
+    optimizer: str = "sgd"
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    clip_norm: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,15 +81,22 @@ class Config:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: expected a whole number of at least 1, got {value!r}")
-        if not 0 < self.rate < float("inf"):
-            raise InputError(f"rate: expected a finite number above 0, got {self.rate!r}")
+        positive("rate", self.rate)
+        if self.clip_norm is not None:
+            positive("clip_norm", self.clip_norm)
+        self.learning_rate()
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        check_options(f"optimizer {self.optimizer}", OPTIMIZERS[self.optimizer], self.optimizer_options)
+        self.make_optimizer(Module())  # checks the options' values
 
     def learning_rate(self) -> Schedule:
-        if self.schedule == "cosine":
-            return cosine(self.rate, self.steps)
-        if self.schedule == "step":
-            return step(self.rate, [self.steps // 2, self.steps * 3 // 4])
-        raise InputError(f"schedule: expected 'cosine' or 'step', got {self.schedule!r}")
+        """The rate of each step."""
+        return named_schedule(self.schedule, self.rate, self.steps, self.schedule_options, rise=self.warmup)
+
+    def make_optimizer(self, model: Module) -> Optimizer:
+        """An optimizer of the model before its first step."""
+        return OPTIMIZERS[self.optimizer](model, self.groups, **self.optimizer_options)
 
 
 @dataclass
@@ -72,7 +112,10 @@ class History:
 
 def _digest(model: Module, data: Dataset, config: Config, measure_every: int) -> str:
     """Names a run: configuration, data, the model's layers with their options and its arrays before the first step."""
-    record = json.dumps([asdict(config), measure_every, model.describe()], sort_keys=True)
+    # Options may be NumPy's numbers.
+    record = json.dumps(
+        [asdict(config), measure_every, model.describe()], sort_keys=True, default=lambda number: number.item()
+    )
     digest = hashlib.sha256(record.encode())
     sets = (data.train_images, data.train_labels, data.test_images, data.test_labels)
     arrays: list[np.ndarray] = [*sets, *model.state().values()]
@@ -132,7 +175,7 @@ def train(
     schedule = config.learning_rate()
     means = channel_means(data.train_images)
     digest = _digest(model, data, config, measure_every)
-    optimizer = SGD(model, config.groups, momentum=config.momentum)
+    optimizer = config.make_optimizer(model)
     history, done = History(), 0
     path = None if path is None else Path(path)
     if path is not None and path.exists():
@@ -144,12 +187,14 @@ def train(
     for n in range(done, config.steps):
         epoch, position = divmod(n, epoch_steps)
         x, labels = batch(data, config.seed, epoch, position, config.batch_size, means=means)
-        loss = apply("softmax_cross_entropy", model(Tensor(x)), labels)
+        loss = apply("cross_entropy", model(Tensor(x)), labels)
         history.loss.append(loss.item())
         if not np.isfinite(history.loss[-1]):
             raise InputError(f"training: the loss is {history.loss[-1]} at step {n}; lower the learning rate")
         model.zero_grad()
         loss.backward()
+        if config.clip_norm is not None:
+            clip_norm(optimizer.parameters, config.clip_norm)
         optimizer.step(schedule(n))
         model.project()
         last = n + 1 == config.steps
@@ -164,29 +209,33 @@ def train(
     return history
 
 
-def _save(path: Path, digest: str, model: Module, optimizer: SGD, history: History, done: int) -> None:
+def _save(path: Path, digest: str, model: Module, optimizer: Optimizer, history: History, done: int) -> None:
     arrays = {f"model.{name}": array for name, array in model.state().items()}
-    arrays |= {f"velocity.{name}": array for name, array in optimizer.velocity.items()}
+    arrays |= {f"optimizer.{name}": array for name, array in optimizer.state().items()}
     checkpoint.write(path, arrays, {"run": digest, "steps": done, **asdict(history)})
 
 
-def _resume(path: Path, digest: str, model: Module, optimizer: SGD, history: History) -> int:
+def _resume(path: Path, digest: str, model: Module, optimizer: Optimizer, history: History) -> int:
     arrays, record = checkpoint.read(path)
     if not isinstance(record, dict) or record.get("run") != digest:
         raise InputError(
             f"{path}: the checkpoint of a run with other settings, data or model; remove it to start again"
         )
+    parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}}
     try:
         done = int(record["steps"])
         loss = [float(value) for value in record["loss"]]
         measured = [(int(n), float(a)) for n, a in record["accuracy"]]
-        velocity = {name: arrays[f"velocity.{name}"] for name in optimizer.velocity}
-        if done < 1 or len(loss) != done or any(velocity[n].shape != v.shape for n, v in optimizer.velocity.items()):
+        if done < 1 or len(loss) != done:
             raise InputError("its parts do not belong together")
-        model.load_state({name[6:]: array for name, array in arrays.items() if name.startswith("model.")})
+        for name, array in arrays.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = array
+        check_state(model.state(), parts["model"])
+        check_state(optimizer.state(), parts["optimizer"], "optimizer state")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: a damaged checkpoint ({error}); remove it to start again") from None
-    for name, array in optimizer.velocity.items():
-        array[...] = velocity[name]
+    model.load_state(parts["model"])
+    optimizer.load_state(parts["optimizer"])
     history.loss, history.accuracy = loss, measured
     return done

@@ -21,7 +21,8 @@ def quantize(
     Raises
     ------
     InputError
-        If the model does not start with a convolution, or a bit width or alpha is outside its domain.
+        If the model does not start with a convolution, or has layers inside of layers (as a residual block has), or a
+        convolution with a bias, groups or a dilation, or a bit width or alpha is outside its domain.
     """
 
     def quantizer(bits: int | None, range: str) -> DSQ | None:
@@ -31,6 +32,8 @@ def quantize(
     for n, layer in enumerate(model.layers):
         if n == 0 and not isinstance(layer, Conv2d):
             raise InputError(f"model: expected a convolution first, got {type(layer).__name__}")
+        if any(True for _ in layer.children()):
+            raise InputError(f"model: expected plain layers, got {type(layer).__name__} (layer {n}), which has its own")
         if isinstance(layer, Conv2d):
             weight = quantizer(edge_bits if n == 0 else bits, "symmetric")
             layer = QConv2d(layer, weight=weight, activation=None if n == 0 else quantizer(bits, "positive"))

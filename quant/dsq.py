@@ -26,15 +26,17 @@ run on exact and interval numbers, one element at a time.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigrad.draw import Draw, away_from
 from minigrad.elementary import clip, exp, floor, log1p, select, tanh_sech2, within
 from minigrad.errors import InputError
 from minigrad.nn import Parameter
-from minigrad.primitive import Kink, Primitive, register
+from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.reduction import sum_to_shape
 from minigrad.tensor import Tensor, apply
 from quant import dsq_kernels
@@ -188,6 +190,7 @@ _Residuals = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
 def _soft_forward(
     x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
 ) -> tuple[np.ndarray, _Residuals]:
+    """``soft`` by the C library where it applies."""
     run = dsq_kernels.soft if dsq_kernels.applies(x, l, u, alpha) else soft
     return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
 
@@ -205,6 +208,7 @@ def _soft_backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool])
 def _hard_forward(
     x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
 ) -> tuple[np.ndarray, _Residuals]:
+    """``hard`` by the C library where it applies."""
     run = dsq_kernels.hard if dsq_kernels.applies(x, l, u, alpha) else hard
     return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
 
@@ -242,56 +246,81 @@ def frozen_code(
     """
     n = check_bits(bits)
     code = codes(x, l, u, alpha, bits).astype(x.dtype)
-    below, above = x < l, x > u
+    interval = clip(floor((x - l) / ((u - l) / n)), 0, n - 1)
 
-    def phi(x: np.ndarray, l: Any, u: Any, alpha: Any, i: np.ndarray) -> np.ndarray:
+    def phi(x: Any, l: Any, u: Any, alpha: Any, i: Any) -> Any:
         t, _ = tanh_sech2(log1p(2 * (1 - alpha) / alpha) * ((x - l) / ((u - l) / n) - i - 0.5))
         return t / (1 - alpha)
 
-    interval = clip(floor((x - l) / ((u - l) / n)), 0, n - 1)
     here = phi(x, l, u, alpha, interval)
 
+    def element(x: Any, l: Any, u: Any, alpha: Any, code: Any, i: Any, here: Any, below: Any, above: Any) -> Any:
+        inside = l + (u - l) / n * (code + (phi(x, l, u, alpha, i) - here) * 0.5)
+        return select(below, l, select(above, u, inside))
+
+    frozen = (code, interval, here, x < l, x > u)
+
     def surrogate(x: np.ndarray, l: Any, u: Any, alpha: Any) -> np.ndarray:
-        inside = l + (u - l) / n * (code + (phi(x, l, u, alpha, interval) - here) * 0.5)
-        return np.where(below, l, np.where(above, u, inside))
+        run = element if x.dtype != object else np.frompyfunc(element, 9, 1)
+        return run(x, l, u, alpha, *frozen)
 
     return surrogate
 
 
-def _examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
-    bits = int(rng.integers(1, 5))
-    l, u = rng.uniform(-2, -0.2), rng.uniform(0.2, 2)
+def _examples(draw: Draw, dtype: Any) -> Example:
+    bits = draw.integer(1, 4)
+    l, u = draw.uniform(-2.0, -0.2), draw.uniform(0.2, 2.0)
     step = (u - l) / ((1 << bits) - 1)
-    # Away from the bounds, where the slope jumps, and from the interval edges, where the second derivative does.
-    position = rng.integers(-1, (1 << bits), 7) + rng.uniform(0.05, 0.95, 7)
-    x = l + step * position
-    return tuple(np.asarray(a, dtype) for a in (x, l, u, rng.uniform(0.05, 0.6))), {"bits": bits}
+    # Away from the bounds, where the slope jumps, from the interval edges, where the second derivative does, and from
+    # the middles, where the hard quantizer does.
+    interval = np.array([draw.integer(-1, (1 << bits) - 1) for _ in range(5)])
+    x = l + step * (interval + away_from(draw, 0.05, 0.95, (5,), [0.5], 0.05))
+    return tuple(np.asarray(a, dtype) for a in (x, l, u, draw.uniform(0.05, 0.6))), {"bits": bits}
 
 
-_KINKS = (Kink("x = l and x = u", "the slope from inside"),)
-register(
-    Primitive(
-        "dsq_soft",
-        _soft_forward,
-        _soft_backward,
-        _jvp("soft"),
-        "l < u, 0 < alpha < 1",
-        _KINKS,
-        _examples,
-    )
+def _at_bound(upper: bool) -> Callable[[Draw, Any], KinkPoint]:
+    def at(draw: Draw, dtype: Any) -> KinkPoint:
+        (x, *parameters), options = _examples(draw, dtype)
+        x[0] = parameters[int(upper)]
+        return KinkPoint((x, *parameters), options, 0, (0,), 0.0 if upper else 1.0)
+
+    return at
+
+
+def _soft_definition(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
+    return np.frompyfunc(functools.partial(soft, bits=bits), 4, 1)(x, l, u, alpha)
+
+
+def _hard_definition(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
+    n = check_bits(bits)
+
+    def level(x: Any, l: Any, u: Any) -> Any:
+        step = (u - l) / n
+        code = clip(floor((x - l) / step + 0.5), 0, n)
+        return select(code == n, u, l + code * step)
+
+    return np.frompyfunc(level, 3, 1)(x, l, u)
+
+
+_KINKS = (
+    Kink("x = l", "the slope from inside", _at_bound(False)),
+    Kink("x = u", "the slope from inside", _at_bound(True)),
 )
-register(
-    Primitive(
-        "dsq_hard",
-        _hard_forward,
-        _hard_backward,
-        _jvp("hard"),
-        "l < u, 0 < alpha < 1",
-        (*_KINKS, Kink("a tie between two levels", "the slope of the surrogate, which is smooth there")),
-        _examples,
-        surrogate=frozen_code,
+for _name, _rules, _definition, _surrogate in (
+    ("dsq_soft", (_soft_forward, _soft_backward, _jvp("soft")), _soft_definition, None),
+    ("dsq_hard", (_hard_forward, _hard_backward, _jvp("hard")), _hard_definition, frozen_code),
+):
+    register(
+        Primitive(
+            _name,
+            *_rules,
+            definition=_definition,
+            domain="l < u, 0 < alpha < 1",
+            kinks=_KINKS,
+            examples=_examples,
+            surrogate=_surrogate,
+        )
     )
-)
 
 
 class DSQ(Quantizer):

@@ -23,6 +23,7 @@ import numpy as np
 from minigrad.data import INPUT_SCALE
 from minigrad.errors import InputError
 from minigrad.nn import BatchNorm, GlobalAvgPool, ReLU, Sequential
+from minigrad.ops.conv_geometry import pair, quadruple
 from quant.dsq import DSQ
 from quant.integer import Conv2d, Linear, SumPool
 from quant.layers import QConv2d, QLinear, QuantizeActivation
@@ -178,8 +179,8 @@ def evaluate_on_integers(model: Sequential, means: np.ndarray) -> HardNetwork:
             weight_bits=weight.bits,
             activation_bits=activation_bits,
             zero=means if n == 0 else None,
-            stride=(conv.stride, conv.stride),
-            pads=(conv.padding,) * 4,
+            stride=pair(conv.stride, "stride"),
+            pads=quadruple(conv.padding, "padding"),
         )
         _finite(norm, where)
         epilogue = _epilogue(_step(weight) * activation_step, norm, following)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from minigrad.errors import InputError
 from minigrad.nn import Conv2d, Linear, Module, Parameter
 from minigrad.tensor import Tensor, apply
 from quant.quantizer import Quantizer
@@ -23,11 +26,23 @@ class _QuantizedLayer(Module):
             x = self.activation_quantizer(x)
         return x, self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight)
 
+    def macs(self, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+        """Multiplications of a run from shape x to shape y: every output element meets each weight of its channel."""
+        return int(np.prod(y)) * int(np.prod(self.weight.shape[:-1]))
+
 
 class QConv2d(_QuantizedLayer):
-    """A convolution of quantized activations with quantized weights (kh, kw, in, out), shared with the float layer."""
+    """A convolution of quantized activations with quantized weights (kh, kw, in, out), shared with the float layer.
+
+    Raises
+    ------
+    InputError
+        If the convolution has a bias, groups or a dilation, which have no meaning on integers yet.
+    """
 
     def __init__(self, conv: Conv2d, *, weight: Quantizer | None, activation: Quantizer | None) -> None:
+        if conv.bias is not None or conv.groups != 1 or conv.dilation not in (1, (1, 1)):
+            raise InputError("conv: expected a convolution without bias, groups and dilation; others are not quantized")
         super().__init__(conv.weight, weight, activation)
         self.stride, self.padding = conv.stride, conv.padding
 
@@ -36,9 +51,17 @@ class QConv2d(_QuantizedLayer):
 
 
 class QLinear(_QuantizedLayer):
-    """A linear layer with quantized weights (in, out) and, optionally, a quantized input; the bias stays."""
+    """A linear layer with quantized weights (in, out) and, optionally, a quantized input; the bias stays.
+
+    Raises
+    ------
+    InputError
+        If the layer has no bias.
+    """
 
     def __init__(self, linear: Linear, *, weight: Quantizer | None, activation: Quantizer | None) -> None:
+        if linear.bias is None:
+            raise InputError("linear: expected a linear layer with a bias; others are not quantized")
         super().__init__(linear.weight, weight, activation)
         self.bias = linear.bias
 

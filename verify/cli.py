@@ -23,6 +23,8 @@ app = typer.Typer(
     help="A reference for differentiable quantization: certified gradients, kernels proven bit for bit.",
 )
 app.add_typer(oracle, name="oracle", help="Hold your own implementation against the truth.")
+prove = typer.Typer(no_args_is_help=True)
+app.add_typer(prove, name="verify", help="Prove what this package claims.")
 
 
 @app.command()
@@ -67,6 +69,35 @@ def show(
     from verify.show import show as run
 
     run(method, x, bits, param or [], plot, Console())
+
+
+@prove.command()
+def gradients(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Primitives; all by default.")] = None,
+    points: Annotated[int, typer.Option(help="Examples to certify of each primitive.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the examples.")] = 0,
+    processes: Annotated[int, typer.Option(help="Primitives judged at a time.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="A file for one primitive (.png, .svg, .pdf), or a folder for several.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the HTML page.")] = None,
+) -> None:
+    """Certify every primitive and its derivatives, hold them against differences, judge the kinks."""
+    from verify.gradients.command import verify_gradients
+
+    passed = verify_gradients(
+        names or [],
+        points=points,
+        seed=seed,
+        processes=processes,
+        as_json=as_json,
+        plot=plot,
+        report=report,
+        console=Console(),
+    )
+    if not passed:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -29,8 +29,7 @@ from quant.export import program_of
 from quant.integer import Program
 from verify.certificate import certify_quantizer, quantizers
 from verify.forward import LayerComparison, compare_forward
-from verify.gradients.differences import Report
-from verify.gradients.primitives import check_primitive
+from verify.gradients.registry import Entry, judge_all
 from verify.gradients.truth import Certificate
 from verify.kernels.compare import Row, compare_program
 from verify.kernels.targets import Runner, available
@@ -44,8 +43,8 @@ _GROUPS = {
     "range": Group(rate=0.05, clip=1.0),
     "shape": Group(rate=0.05, weight_decay=1e-3, clip=1.0),
 }
-_EXAMPLES = 3
-_REPORT, _PROGRAM = "report.html", "network.safetensors"
+_EXAMPLES = 4
+_REPORT, _GRADIENTS, _PROGRAM = "report.html", "gradients.html", "network.safetensors"
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Result:
     logit_difference: float
     classes_changed: int
     certificates: dict[str, Certificate]
-    primitives: dict[str, Report]
+    primitives: list[Entry]
 
     @property
     def passed(self) -> bool:
@@ -105,7 +104,7 @@ class Result:
             [row.mismatches == 0 for row in self.rows],
             [layer.not_at_a_tie == 0 for layer in self.forward],
             [certificate.bits >= CERTIFIED_BITS for certificate in self.certificates.values()],
-            [report.compared > report.inconclusive for report in self.primitives.values()],
+            [entry.passed for entry in self.primitives],
         ]
         return all(proof and all(proof) for proof in proofs)
 
@@ -161,6 +160,7 @@ def run(settings: Settings, console: Console) -> Result:
     folder = _checkpoints(settings, data)
     for path in (
         settings.out / _REPORT,
+        settings.out / _GRADIENTS,
         settings.out / _PROGRAM,
         folder / "float.safetensors",
         folder / "dsq.safetensors",
@@ -198,9 +198,11 @@ def run(settings: Settings, console: Console) -> Result:
         certificates=certificates,
         primitives=primitives,
     )
-    from verify.report.demo import page  # matplotlib takes a second to import
+    from verify.report import demo as report  # matplotlib takes a second to import
+    from verify.report import gradients
 
-    write_atomically(settings.out / _REPORT, page(result).encode())
+    write_atomically(settings.out / _GRADIENTS, gradients.page(result.primitives, _EXAMPLES, settings.seed).encode())
+    write_atomically(settings.out / _REPORT, report.page(result, _GRADIENTS).encode())
     return result
 
 
@@ -277,7 +279,7 @@ def _against_float(progress: Progress, network: HardNetwork, images: np.ndarray)
     return layers
 
 
-def _certify(progress: Progress, quantized: Sequential, seed: int) -> tuple[dict[str, Certificate], dict[str, Report]]:
+def _certify(progress: Progress, quantized: Sequential, seed: int) -> tuple[dict[str, Certificate], list[Entry]]:
     learned = list(quantizers(quantized))
     task = _add(progress, "DSQ in ball arithmetic", len(learned))
     certificates = {}
@@ -285,17 +287,12 @@ def _certify(progress: Progress, quantized: Sequential, seed: int) -> tuple[dict
         certificates[name] = certify_quantizer(quantizer, seed)
         progress.advance(task)
     progress.update(task, note=f"error <= 2^-{min(c.bits for c in certificates.values()):g} of terms")
-    task = _add(progress, "vjps by central differences", len(PRIMITIVES))
-    reports = {}
-    for primitive in PRIMITIVES.values():
-        report = Report(0, 0)
-        try:
-            for n in range(_EXAMPLES):
-                report += check_primitive(primitive, seed + n)
-        except AssertionError as error:
-            progress.console.print(str(error), markup=False)
-            report = Report(0, 0)  # nothing is proven: the result does not pass
-        reports[primitive.name] = report
+    task = _add(progress, "every primitive's derivatives", len(PRIMITIVES))
+    entries = []
+    for entry in judge_all(sorted(PRIMITIVES), _EXAMPLES, seed):
+        for failure in entry.failures:
+            progress.console.print(failure, markup=False)
+        entries.append(entry)
         progress.advance(task)
-    progress.update(task, note=f"{sum(r.compared for r in reports.values()):,} derivatives agree")
-    return certificates, reports
+    progress.update(task, note=f"{sum(e.points for e in entries):,} points certified")
+    return certificates, sorted(entries, key=lambda entry: entry.name)

@@ -104,6 +104,38 @@ MGK_API mgk_status mgk_conv2d_f64_grad_weight(mgk_path path, const mgk_conv2d *c
 MGK_API mgk_status mgk_conv2d_f32_join(const mgk_conv2d *conv, const float *sums, float *dw);
 MGK_API mgk_status mgk_conv2d_f64_join(const mgk_conv2d *conv, const double *sums, double *dw);
 
+/* ---------------------------------------------------------------- depthwise convolution: float32 and float64
+ *
+ * out_channels = m in_channels with a whole number m, or MGK_BAD_SHAPE. Output channel o reads input channel o / m only;
+ * weights are (row, column, 1, out). The bits are those of in_channels convolutions of 1 to m channels, made one by one
+ * by the kernels above; mgk_conv2d_*_join joins the sums of grad_weight if it is given the shape with in_channels = 1.
+ */
+
+/* Bytes of workspace a call of one of the six kernels below needs; 0 for a bad shape. */
+MGK_API size_t mgk_depthwise_float_workspace(const mgk_conv2d *conv, size_t element_size);
+
+MGK_API mgk_status mgk_depthwise_f32_forward(mgk_path path, const mgk_conv2d *conv, const float *x, const float *w,
+                                             float *y, size_t image_begin, size_t image_end, void *workspace,
+                                             size_t workspace_size);
+MGK_API mgk_status mgk_depthwise_f64_forward(mgk_path path, const mgk_conv2d *conv, const double *x, const double *w,
+                                             double *y, size_t image_begin, size_t image_end, void *workspace,
+                                             size_t workspace_size);
+
+MGK_API mgk_status mgk_depthwise_f32_grad_input(mgk_path path, const mgk_conv2d *conv, const float *dy, const float *w,
+                                                float *dx, size_t image_begin, size_t image_end, void *workspace,
+                                                size_t workspace_size);
+MGK_API mgk_status mgk_depthwise_f64_grad_input(mgk_path path, const mgk_conv2d *conv, const double *dy,
+                                                const double *w, double *dx, size_t image_begin, size_t image_end,
+                                                void *workspace, size_t workspace_size);
+
+/* sums: MGK_CHUNKS arrays of the weights' shape, one a chunk. */
+MGK_API mgk_status mgk_depthwise_f32_grad_weight(mgk_path path, const mgk_conv2d *conv, const float *x,
+                                                 const float *dy, float *sums, size_t chunk_begin, size_t chunk_end,
+                                                 void *workspace, size_t workspace_size);
+MGK_API mgk_status mgk_depthwise_f64_grad_weight(mgk_path path, const mgk_conv2d *conv, const double *x,
+                                                 const double *dy, double *sums, size_t chunk_begin, size_t chunk_end,
+                                                 void *workspace, size_t workspace_size);
+
 /* ---------------------------------------------------------------- DSQ (Gong et al., ICCV 2019): float32 and float64
  *
  * soft (eq 5), hard (Algorithm 1) and the gradients, for parameters of the whole tensor, with the operations in the

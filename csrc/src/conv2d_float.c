@@ -12,8 +12,7 @@ static int multiply(size_t a, size_t b, size_t *product)
     return 1;
 }
 
-/* Whether the product of four factors times `bytes` stays below half of the address space. */
-static int fits(size_t a, size_t b, size_t c, size_t d, size_t bytes)
+int mgk_fits(size_t a, size_t b, size_t c, size_t d, size_t bytes)
 {
     size_t n = bytes;
     return multiply(n, a, &n) && multiply(n, b, &n) && multiply(n, c, &n) && multiply(n, d, &n) && n <= SIZE_MAX / 4;
@@ -33,7 +32,7 @@ mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t
     return border;
 }
 
-static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace *parts)
+static mgk_status lay_out_dense(const mgk_conv2d *conv, size_t element, mgk_workspace *parts)
 {
     size_t oh, ow;
     const mgk_status status = mgk_conv2d_output(conv, &oh, &ow);
@@ -44,10 +43,10 @@ static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace 
     const size_t width = conv->width + conv->pad_left + conv->pad_right;
     const mgk_border border = mgk_gradient_border(conv, oh, ow);
     const size_t widest = conv->in_channels > conv->out_channels ? conv->in_channels : conv->out_channels;
-    if (widest > SIZE_MAX / 2 || !fits(conv->images, height, width, widest, element) ||
-        !fits(conv->images, border.height, border.width, mgk_pad_lanes(widest), element) ||
-        !fits(conv->kernel_height, conv->kernel_width, mgk_pad_lanes(widest), mgk_pad_lanes(widest), element) ||
-        !fits(conv->images, oh, ow, mgk_pad_lanes(widest), element)) {
+    if (widest > SIZE_MAX / 2 || !mgk_fits(conv->images, height, width, widest, element) ||
+        !mgk_fits(conv->images, border.height, border.width, mgk_pad_lanes(widest), element) ||
+        !mgk_fits(conv->kernel_height, conv->kernel_width, mgk_pad_lanes(widest), mgk_pad_lanes(widest), element) ||
+        !mgk_fits(conv->images, oh, ow, mgk_pad_lanes(widest), element)) {
         return MGK_BAD_SHAPE;
     }
     const size_t taps = conv->kernel_height * conv->kernel_width;
@@ -63,18 +62,23 @@ static mgk_status lay_out(const mgk_conv2d *conv, size_t element, mgk_workspace 
     return MGK_OK;
 }
 
-size_t mgk_conv2d_float_workspace(const mgk_conv2d *conv, size_t element_size)
+size_t mgk_workspace_size(mgk_layout *lay_out, const mgk_conv2d *conv, size_t element)
 {
     mgk_workspace parts;
-    if (element_size != sizeof(float) && element_size != sizeof(double)) {
+    if (element != sizeof(float) && element != sizeof(double)) {
         return 0;
     }
-    return lay_out(conv, element_size, &parts) == MGK_OK ? parts.total : 0;
+    return lay_out(conv, element, &parts) == MGK_OK ? parts.total : 0;
 }
 
-static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, const void *b, const void *c,
-                          size_t begin, size_t end, size_t limit, void *workspace, size_t workspace_size,
-                          size_t element, mgk_workspace *parts, char **aligned)
+size_t mgk_conv2d_float_workspace(const mgk_conv2d *conv, size_t element_size)
+{
+    return mgk_workspace_size(lay_out_dense, conv, element_size);
+}
+
+mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *conv, const void *a, const void *b,
+                       const void *c, size_t begin, size_t end, size_t limit, void *workspace, size_t workspace_size,
+                       size_t element, mgk_workspace *parts, char **aligned)
 {
     if (!conv || !a || !b || !c || !workspace) {
         return MGK_NULL_POINTER;
@@ -96,62 +100,26 @@ static mgk_status prepare(mgk_path path, const mgk_conv2d *conv, const void *a, 
     return MGK_OK;
 }
 
-#define DEFINE_PUBLIC(type, name)                                                                                    \
-    mgk_status mgk_conv2d_##name##_forward(mgk_path path, const mgk_conv2d *conv, const type *x, const type *w,      \
-                                           type *y, size_t image_begin, size_t image_end, void *workspace,           \
-                                           size_t workspace_size)                                                    \
-    {                                                                                                                \
-        mgk_workspace parts;                                                                                         \
-        char *aligned;                                                                                               \
-        const mgk_status status = prepare(path, conv, x, w, y, image_begin, image_end, conv ? conv->images : 0,      \
-                                          workspace, workspace_size, sizeof(type), &parts, &aligned);                \
-        if (status != MGK_OK)                                                                                        \
-            return status;                                                                                           \
-        MGK_DISPATCH(path, mgk_##name##_forward, (conv, x, w, y, image_begin, image_end, aligned, parts))            \
-        return MGK_OK;                                                                                               \
-    }                                                                                                                \
-    mgk_status mgk_conv2d_##name##_grad_input(mgk_path path, const mgk_conv2d *conv, const type *dy, const type *w,  \
-                                              type *dx, size_t image_begin, size_t image_end, void *workspace,       \
-                                              size_t workspace_size)                                                 \
-    {                                                                                                                \
-        mgk_workspace parts;                                                                                         \
-        char *aligned;                                                                                               \
-        const mgk_status status = prepare(path, conv, dy, w, dx, image_begin, image_end, conv ? conv->images : 0,    \
-                                          workspace, workspace_size, sizeof(type), &parts, &aligned);                \
-        if (status != MGK_OK)                                                                                        \
-            return status;                                                                                           \
-        MGK_DISPATCH(path, mgk_##name##_grad_input, (conv, dy, w, dx, image_begin, image_end, aligned, parts))       \
-        return MGK_OK;                                                                                               \
-    }                                                                                                                \
-    mgk_status mgk_conv2d_##name##_grad_weight(mgk_path path, const mgk_conv2d *conv, const type *x, const type *dy, \
-                                               type *sums, size_t chunk_begin, size_t chunk_end, void *workspace,    \
-                                               size_t workspace_size)                                                \
-    {                                                                                                                \
-        mgk_workspace parts;                                                                                         \
-        char *aligned;                                                                                               \
-        const mgk_status status = prepare(path, conv, x, dy, sums, chunk_begin, chunk_end, MGK_CHUNKS, workspace,    \
-                                          workspace_size, sizeof(type), &parts, &aligned);                           \
-        if (status != MGK_OK)                                                                                        \
-            return status;                                                                                           \
-        MGK_DISPATCH(path, mgk_##name##_grad_weight, (conv, x, dy, sums, chunk_begin, chunk_end, aligned, parts))    \
-        return MGK_OK;                                                                                               \
-    }                                                                                                                \
-    mgk_status mgk_conv2d_##name##_join(const mgk_conv2d *conv, const type *sums, type *dw)                          \
-    {                                                                                                                \
-        mgk_workspace parts;                                                                                         \
-        if (!conv || !sums || !dw)                                                                                   \
-            return MGK_NULL_POINTER;                                                                                 \
-        const mgk_status status = lay_out(conv, sizeof(type), &parts);                                               \
-        if (status != MGK_OK)                                                                                        \
-            return status;                                                                                           \
-        const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels;          \
-        for (size_t e = 0; e < n; e++) {                                                                             \
-            const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                          \
-            const type high = (sums[4 * n + e] + sums[5 * n + e]) + (sums[6 * n + e] + sums[7 * n + e]);             \
-            dw[e] = low + high;                                                                                      \
-        }                                                                                                            \
-        return MGK_OK;                                                                                               \
+MGK_DEFINE_KERNELS(conv2d, float, f32, lay_out_dense)
+MGK_DEFINE_KERNELS(conv2d, double, f64, lay_out_dense)
+
+#define DEFINE_JOIN(type, name)                                                                             \
+    mgk_status mgk_conv2d_##name##_join(const mgk_conv2d *conv, const type *sums, type *dw)                 \
+    {                                                                                                       \
+        mgk_workspace parts;                                                                                \
+        if (!conv || !sums || !dw)                                                                          \
+            return MGK_NULL_POINTER;                                                                        \
+        const mgk_status status = lay_out_dense(conv, sizeof(type), &parts);                                \
+        if (status != MGK_OK)                                                                               \
+            return status;                                                                                  \
+        const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels; \
+        for (size_t e = 0; e < n; e++) {                                                                    \
+            const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                 \
+            const type high = (sums[4 * n + e] + sums[5 * n + e]) + (sums[6 * n + e] + sums[7 * n + e]);    \
+            dw[e] = low + high;                                                                             \
+        }                                                                                                   \
+        return MGK_OK;                                                                                      \
     }
 
-DEFINE_PUBLIC(float, f32)
-DEFINE_PUBLIC(double, f64)
+DEFINE_JOIN(float, f32)
+DEFINE_JOIN(double, f64)

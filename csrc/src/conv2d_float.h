@@ -1,4 +1,4 @@
-/* What the float convolutions share: the entry points of each vector width, and the workspace. */
+/* What the float convolutions, dense and depthwise, share: workspace, checks, the entry points of each vector width. */
 #ifndef MGK_CONV2D_FLOAT_H
 #define MGK_CONV2D_FLOAT_H
 
@@ -8,19 +8,23 @@
 enum { MGK_CHANNEL_BLOCK = 64 };
 /* Output channels are padded to a multiple of the widest vector in elements; workspaces start on its boundary. */
 enum { MGK_MAX_LANES = 16, MGK_ALIGNMENT = 64 };
-
 /* A workspace in parts, sizes in bytes. */
 typedef struct mgk_workspace {
-    size_t taps;    /* two size_t a tap */
+    size_t taps;    /* two size_t a tap; depthwise: the terms of an output */
     size_t weights; /* packed weights, or the sums of one chunk */
     size_t image;   /* one padded image */
-    size_t row;     /* one image's output gradient with padded channels */
+    size_t row;     /* one image's output gradient with padded channels; depthwise: a strip of it */
     size_t total;
 } mgk_workspace;
 
 typedef struct mgk_border {
     size_t top, left, height, width; /* of the padded image */
 } mgk_border;
+
+/* A term of a depthwise output: offsets of its two factors in elements, and the class of outputs it belongs to. */
+typedef struct mgk_term {
+    size_t source, weights, class;
+} mgk_term;
 
 static inline size_t mgk_ceil_div(size_t a, size_t b)
 {
@@ -37,27 +41,77 @@ static inline size_t mgk_pad_lanes(size_t channels)
     return (channels + MGK_MAX_LANES - 1) & ~(size_t)(MGK_MAX_LANES - 1);
 }
 
+/* Rows of an output whose gradient the depthwise kernels take at a time: about 64 pixels, for the nearest cache. */
+static inline size_t mgk_strip_rows(size_t out_width)
+{
+    return mgk_ceil_div(64, out_width);
+}
+
+static inline mgk_border mgk_input_border(const mgk_conv2d *conv)
+{
+    const mgk_border border = {conv->pad_top, conv->pad_left, conv->height + conv->pad_top + conv->pad_bottom,
+                               conv->width + conv->pad_left + conv->pad_right};
+    return border;
+}
+
 /* The zero border that the gradient of the input needs around the output's gradient. */
 mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t out_width);
 
-#define MGK_DECLARE_WIDE(type, name, wide)                                                                           \
-    void mgk_##name##_forward_##wide(const mgk_conv2d *conv, const type *x, const type *w, type *y,                  \
-                                     size_t image_begin, size_t image_end, char *workspace, mgk_workspace parts);    \
-    void mgk_##name##_grad_input_##wide(const mgk_conv2d *conv, const type *dy, const type *w, type *dx,             \
-                                        size_t image_begin, size_t image_end, char *workspace, mgk_workspace parts); \
-    void mgk_##name##_grad_weight_##wide(const mgk_conv2d *conv, const type *x, const type *dy, type *sums,          \
-                                         size_t chunk_begin, size_t chunk_end, char *workspace, mgk_workspace parts);
+/* 1 where the product of four factors and `bytes` stays below a quarter of the address space. */
+int mgk_fits(size_t a, size_t b, size_t c, size_t d, size_t bytes);
 
-MGK_DECLARE_WIDE(float, f32, 0)
-MGK_DECLARE_WIDE(double, f64, 0)
+/* The parts of the workspace for elements of a size, or MGK_BAD_SHAPE. */
+typedef mgk_status mgk_layout(const mgk_conv2d *conv, size_t element, mgk_workspace *parts);
+
+size_t mgk_workspace_size(mgk_layout *lay_out, const mgk_conv2d *conv, size_t element);
+
+/* Checks the arguments of a kernel; the workspace's parts, and its first aligned byte. */
+mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *conv, const void *a, const void *b,
+                       const void *c, size_t begin, size_t end, size_t limit, void *workspace, size_t workspace_size,
+                       size_t element, mgk_workspace *parts, char **aligned);
+
+/* The three public kernels of a family (conv2d, depthwise) for one type. */
+#define MGK_DEFINE_KERNELS(family, type, name, lay_out)                                 \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, forward, conv ? conv->images : 0)    \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_input, conv ? conv->images : 0) \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_weight, MGK_CHUNKS)
+
+#define MGK_DEFINE_KERNEL(family, type, name, lay_out, kernel, limit)                                                \
+    mgk_status mgk_##family##_##name##_##kernel(mgk_path path, const mgk_conv2d *conv, const type *a, const type *b, \
+                                                type *out, size_t begin, size_t end, void *workspace,                \
+                                                size_t workspace_size)                                               \
+    {                                                                                                                \
+        mgk_workspace parts;                                                                                         \
+        char *aligned;                                                                                               \
+        const mgk_status status = mgk_prepare(lay_out, path, conv, a, b, out, begin, end, limit, workspace,          \
+                                              workspace_size, sizeof(type), &parts, &aligned);                       \
+        if (status != MGK_OK)                                                                                        \
+            return status;                                                                                           \
+        MGK_DISPATCH(path, mgk_##family##_##name##_##kernel, (conv, a, b, out, begin, end, aligned, parts))          \
+        return MGK_OK;                                                                                               \
+    }
+
+#define MGK_DECLARE_KERNEL(family, type, name, kernel, wide)                                                        \
+    void mgk_##family##_##name##_##kernel##_##wide(const mgk_conv2d *conv, const type *a, const type *b, type *out, \
+                                                   size_t begin, size_t end, char *workspace, mgk_workspace parts);
+
+#define MGK_DECLARE_FAMILY(family, type, name, wide)         \
+    MGK_DECLARE_KERNEL(family, type, name, forward, wide)    \
+    MGK_DECLARE_KERNEL(family, type, name, grad_input, wide) \
+    MGK_DECLARE_KERNEL(family, type, name, grad_weight, wide)
+
+#define MGK_DECLARE_WIDE(wide)                      \
+    MGK_DECLARE_FAMILY(conv2d, float, f32, wide)    \
+    MGK_DECLARE_FAMILY(conv2d, double, f64, wide)   \
+    MGK_DECLARE_FAMILY(depthwise, float, f32, wide) \
+    MGK_DECLARE_FAMILY(depthwise, double, f64, wide)
+
+MGK_DECLARE_WIDE(0)
 #if defined(__aarch64__)
-MGK_DECLARE_WIDE(float, f32, 1)
-MGK_DECLARE_WIDE(double, f64, 1)
+MGK_DECLARE_WIDE(1)
 #elif defined(__x86_64__)
-MGK_DECLARE_WIDE(float, f32, 2)
-MGK_DECLARE_WIDE(double, f64, 2)
-MGK_DECLARE_WIDE(float, f32, 3)
-MGK_DECLARE_WIDE(double, f64, 3)
+MGK_DECLARE_WIDE(2)
+MGK_DECLARE_WIDE(3)
 #endif
 
 #endif

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.errors import InputError
+from minigrad.models.start import generator
 from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, Module, ReLU, Sequential
 
 __all__ = ["small_cnn"]
@@ -16,9 +16,7 @@ _BLOCKS = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1))
 def small_cnn(seed: int, classes: int = 10, dtype: type = np.float32) -> Sequential:
     """Conv 16@32, 32@16, 32@16, 64@8, 64@8, each with batch norm and ReLU, then global average pooling and a linear
     layer; weights drawn from the seed."""
-    if not 0 <= seed < 1 << 64 or classes < 1:
-        raise InputError(f"seed, classes: expected 0 <= seed < 2^64 and at least one class, got {seed} and {classes}")
-    rng = np.random.Generator(np.random.Philox(key=seed))
+    rng = generator(seed, classes)
     layers: list[Module] = []
     channels = 3
     for out, stride in _BLOCKS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad.errors import InputError
+from minigrad.nn.state import load_arrays, save_arrays, take_over
 from minigrad.tensor import Tensor
 
 __all__ = ["Module", "Parameter", "Sequential"]
@@ -105,24 +106,37 @@ class Module:
                 arrays[f"{prefix}.{name}" if prefix else name] = getattr(module, name)
         return arrays
 
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over parameters and buffers.
 
         Raises
         ------
         InputError
-            If a name is missing or unknown, or a shape or dtype differs; nothing is changed then.
+            If a name is missing or unknown, a shape or dtype differs, or a tape still needs a parameter's values;
+            nothing is changed then.
         """
-        own = self.state()
-        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
-        if missing or unknown:
-            raise InputError(f"state: missing {sorted(missing)}, unknown {sorted(unknown)}")
-        for name, array in own.items():
-            new = state[name]
-            if new.shape != array.shape or new.dtype != array.dtype:
-                raise InputError(f"state: {name} is {new.dtype} {new.shape}, expected {array.dtype} {array.shape}")
-        for name, array in own.items():
-            array[...] = state[name]
+        take_over(self.state(), state)
+
+    def save(self, path: str | Path) -> None:
+        """Write ``state`` as a safetensors file, its names as keys (``minigrad.nn.state``); the old file or the new one
+        is there at every moment.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        save_arrays(path, self.state())
+
+    def load(self, path: str | Path) -> None:
+        """Take over parameters and buffers from a file of ``save``, or any safetensors file with the same names.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or its arrays do not fit (as ``load_state``); nothing is changed then.
+        """
+        take_over(self.state(), load_arrays(path), f"{path}: state")
 
 
 class Sequential(Module):

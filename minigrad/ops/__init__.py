@@ -1,5 +1,47 @@
 """The primitives, a family a file. Importing the package fills the registry."""
 
-from minigrad.ops import conv, elementwise, loss, norm, pool, reduce, shape
+from minigrad.ops import (
+    activation,
+    arithmetic,
+    choice,
+    conv,
+    conv_transpose,
+    dropout,
+    elementwise,
+    extremum,
+    gelu,
+    indexing,
+    join,
+    layer_norm,
+    linear,
+    loss,
+    norm,
+    pool,
+    pool_global,
+    reduce,
+    shape,
+    softmax,
+)
 
-__all__ = ["conv", "elementwise", "loss", "norm", "pool", "reduce", "shape"]
+__all__ = [
+    "activation",
+    "arithmetic",
+    "choice",
+    "conv",
+    "conv_transpose",
+    "dropout",
+    "elementwise",
+    "extremum",
+    "gelu",
+    "indexing",
+    "join",
+    "layer_norm",
+    "linear",
+    "loss",
+    "norm",
+    "pool",
+    "pool_global",
+    "reduce",
+    "shape",
+    "softmax",
+]

@@ -1,24 +1,28 @@
-"""conv2d and linear: one multiply-add a term in a fixed order, by the C library or by its NumPy reference."""
+"""conv2d: one multiply-add a term in a fixed order, by the C library or by its NumPy reference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from minigrad import backend
-from minigrad.errors import InputError
+from minigrad.draw import Draw, floats
 from minigrad.ops import conv_kernels, conv_reference
+from minigrad.ops.arguments import one_float_dtype
 from minigrad.ops.conv_geometry import Geometry
-from minigrad.primitive import Primitive, register
+from minigrad.primitive import Example, Primitive, register
+
+__all__ = ["bilinear_jvp", "conv2d_forward", "draw_channels", "implementation"]
 
 Array = np.ndarray
 Needs = Sequence[bool]
 
 
-def _implementation() -> ModuleType:
+def implementation() -> ModuleType:
+    """``forward``, ``grad_input`` and ``grad_weight`` of a ``Geometry``, by the library or by its reference."""
     return conv_kernels if backend.current() == "c" else conv_reference
 
 
@@ -28,82 +32,136 @@ def conv2d_forward(
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, ...] = 0,
     dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
 ) -> tuple[Array, Any]:
-    geometry = Geometry.of(x.shape, w.shape, stride, padding, dilation)
-    return _implementation().forward(x, w, geometry), (x, w, geometry)
+    """Cross-correlation of images with weights: what deep learning calls a convolution.
+
+    ``y[n, i, j, o]`` is the sum over taps (k, l) and input channels c of
+    ``x[n, i stride - top + k dilation, j stride - left + l dilation, c] w[k, l, c, o]``; outside of the image x is 0.
+    The order of the terms is in ``csrc/include/minigrad_kernels.h``.
+
+    Parameters
+    ----------
+    x : array (n, h, w, in)
+        Images; n may be 0.
+    w : array (kh, kw, in / groups, out)
+        Weights.
+    stride, dilation : int or (vertical, horizontal)
+        Steps between output pixels and between taps, at least 1.
+    padding : int, (vertical, horizontal) or (top, bottom, left, right)
+        Rows and columns of zeros around the images, at least 0.
+    groups : int
+        Channels in and out fall into so many runs of equal length, and the outputs of a run read the inputs of the
+        same run. ``groups = in`` is a depthwise convolution.
+
+    Returns
+    -------
+    array (n, oh, ow, out)
+        ``oh = (h + top + bottom - (kh - 1) dilation - 1) // stride + 1``, ow likewise.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, an option is out of range, there is no output pixel, or the arrays are not both
+        float32 or both float64.
+    """
+    geometry = Geometry.of(x.shape, w.shape, stride, padding, dilation, groups)
+    one_float_dtype("conv2d", (x, w))
+    return implementation().forward(x, w, geometry), (x, w, geometry)
 
 
 def conv2d_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     x, w, geometry = residuals
-    dx = _implementation().grad_input(gy, w, geometry) if needs[0] else None
-    dw = _implementation().grad_weight(x, gy, geometry) if needs[1] else None
+    dx = implementation().grad_input(gy, w, geometry) if needs[0] else None
+    dw = implementation().grad_weight(x, gy, geometry) if needs[1] else None
     return dx, dw
 
 
-def conv2d_jvp(tangents: tuple[Array | None, ...], x: Array, w: Array, **options: Any) -> Array:
+def bilinear_jvp(
+    forward: Callable[..., tuple[Array, Any]], tangents: Sequence[Array | None], x: Array, w: Array, **options: Any
+) -> Array:
+    """The jvp of a function that is linear in each of its two arguments."""
     dx, dw = tangents
-    parts = []
-    if dx is not None:
-        parts.append(conv2d_forward(dx, w, **options)[0])
-    if dw is not None:
-        parts.append(conv2d_forward(x, dw, **options)[0])
+    parts = [forward(a, b, **options)[0] for a, b in ((dx, w), (x, dw)) if a is not None and b is not None]
     return parts[0] + parts[1] if len(parts) == 2 else parts[0]
 
 
-def _geometries(x: Array, w: Array) -> tuple[Geometry, Geometry]:
-    """A linear layer as a 1x1 convolution: all rows as one row of pixels, and each row as an image (for the chunks)."""
-    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0]:
-        raise InputError(f"linear: expected x (n, in) and w (in, out), got {x.shape} and {w.shape}")
-    n, weights = x.shape[0], (1, 1, *w.shape)
+def conv2d_jvp(tangents: Sequence[Array | None], x: Array, w: Array, **options: Any) -> Array:
+    return bilinear_jvp(conv2d_forward, tangents, x, w, **options)
+
+
+def conv2d_hvp(
+    gy: Array,
+    tangents: Sequence[Array | None],
+    x: Array,
+    w: Array,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> tuple[Array | None, ...]:
+    dx, dw = tangents
+    geometry = Geometry.of(x.shape, w.shape, stride, padding, dilation, groups)
     return (
-        Geometry.of((1, 1, n, x.shape[1]), weights, 1, 0, 1),
-        Geometry.of((n, 1, 1, x.shape[1]), weights, 1, 0, 1),
+        None if dw is None else implementation().grad_input(gy, dw, geometry),
+        None if dx is None else implementation().grad_weight(dx, gy, geometry),
     )
 
 
-def linear_forward(x: Array, w: Array) -> tuple[Array, Any]:
-    row, _ = geometries = _geometries(x, w)
-    y = _implementation().forward(x.reshape(row.input_shape), w.reshape(row.weight_shape), row)
-    return y.reshape(x.shape[0], w.shape[1]), (x, w, geometries)
+def conv2d_definition(
+    x: Array,
+    w: Array,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Array:
+    g = Geometry.of(x.shape, w.shape, stride, padding, dilation, groups)
+    top, bottom, left, right = g.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    outputs = g.out_channels // groups
+    y = np.zeros(g.output_shape, object)
+    for oy, ox, ky, kx, o in np.ndindex(*g.output, *g.kernel, g.out_channels):
+        first = o // outputs * w.shape[2]
+        pixel = padded[:, oy * g.stride[0] + ky * g.dilation[0], ox * g.stride[1] + kx * g.dilation[1]]
+        y[:, oy, ox, o] = y[:, oy, ox, o] + pixel[:, first : first + w.shape[2]] @ w[ky, kx, :, o]
+    return y
 
 
-def linear_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    x, w, (row, column) = residuals
-    dx = dw = None
-    if needs[0]:
-        dx = (
-            _implementation()
-            .grad_input(gy.reshape(row.output_shape), w.reshape(row.weight_shape), row)
-            .reshape(x.shape)
-        )
-    if needs[1]:
-        images = x.reshape(column.input_shape)
-        dw = _implementation().grad_weight(images, gy.reshape(column.output_shape), column).reshape(w.shape)
-    return dx, dw
+def draw_channels(draw: Draw) -> tuple[int, int, int]:
+    """Groups, and the channels in and out of each: dense, grouped, depthwise with one output or several."""
+    return draw.choice([(1, 1, 1), (1, 2, 1), (1, 3, 2), (2, 1, 1), (2, 2, 1), (2, 1, 2), (3, 1, 1)])
 
 
-def linear_jvp(tangents: tuple[Array | None, ...], x: Array, w: Array) -> Array:
-    dx, dw = tangents
-    parts = [linear_forward(a, b)[0] for a, b in ((dx, w), (x, dw)) if a is not None and b is not None]
-    return parts[0] + parts[1] if len(parts) == 2 else parts[0]
-
-
-def _conv2d_examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[Array, ...], dict[str, Any]]:
-    ic, oc = (int(n) for n in rng.integers(1, 4, 2))
-    kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
+def _examples(draw: Draw, dtype: Any) -> Example:
+    groups, i, o = draw_channels(draw)
+    channels = groups * i
+    n = draw.integer(1, 2) if channels == 1 else 1
+    size = (draw.integer(3, 5), 5) if channels < 3 else (draw.integer(3, 4), 5)
+    dilation = (draw.integer(1, 2), draw.integer(1, 2))
+    # Without padding the kernel must fit into the image.
+    kernel = tuple(draw.integer(1, min(3, (size[k] - 1) // dilation[k] + 1)) for k in range(2))
     options = {
-        "stride": tuple(int(n) for n in rng.integers(1, 3, 2)),
-        "padding": tuple(int(n) for n in rng.integers(0, 3, 4)),
-        "dilation": tuple(int(n) for n in rng.integers(1, 3, 2)),
+        "stride": (draw.integer(1, 2), draw.integer(1, 3)),
+        "padding": tuple(draw.integer(0, 2) for _ in range(4)),
+        "dilation": dilation,
+        "groups": groups,
     }
-    x = rng.uniform(-1, 1, (int(rng.integers(1, 3)), 5, 6, ic)).astype(dtype)
-    return (x, rng.uniform(-1, 1, (*kernel, ic, oc)).astype(dtype)), options
+    x = floats(draw, -1.0, 1.0, (n, *size, channels), dtype)
+    w = floats(draw, -1.0, 1.0, (*kernel, i, groups * o), dtype)
+    return (draw.choice([x, np.asfortranarray(x)]), w), options
 
 
-def _linear_examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[Array, ...], dict[str, Any]]:
-    n, i, o = (int(k) for k in rng.integers(1, 6, 3))
-    return (rng.uniform(-1, 1, (n, i)).astype(dtype), rng.uniform(-1, 1, (i, o)).astype(dtype)), {}
-
-
-register(Primitive("conv2d", conv2d_forward, conv2d_vjp, conv2d_jvp, "all real numbers", (), _conv2d_examples))
-register(Primitive("linear", linear_forward, linear_vjp, linear_jvp, "all real numbers", (), _linear_examples))
+register(
+    Primitive(
+        "conv2d",
+        conv2d_forward,
+        conv2d_vjp,
+        conv2d_jvp,
+        definition=conv2d_definition,
+        domain="all real numbers",
+        kinks=(),
+        examples=_examples,
+        hvp=conv2d_hvp,
+    )
+)

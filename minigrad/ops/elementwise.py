@@ -1,178 +1,244 @@
-"""Arithmetic with broadcasting, and functions of one element."""
+"""Functions of one element, smooth and otherwise: exp, log, sqrt, tanh, sigmoid, softplus, abs, sign, clip.
+
+Each takes an array of float32 or float64 and gives one of the same shape and dtype. NaN stays NaN; infinities give the
+limit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.elementary import exp, log, tanh
-from minigrad.primitive import Kink, Primitive, register
-from minigrad.reduction import sum_to_shape
+from minigrad import elementary
+from minigrad.draw import Draw
+from minigrad.errors import InputError
+from minigrad.ops.pointwise import drawn, numbers, on, pointwise
+from minigrad.primitive import Example, Kink, KinkPoint
 
 Array = np.ndarray
-Needs = Sequence[bool]
-Examples = Callable[[np.random.Generator, Any], tuple[tuple[Array, ...], dict[str, Any]]]
-
-
-def _two(low: float, high: float) -> Examples:
-    """Two arrays of broadcasting shapes, the second one away from zero."""
-
-    def examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[Array, ...], dict[str, Any]]:
-        shapes = [((3, 4), (3, 4)), ((2, 3), (3,)), ((4,), ()), ((2, 1, 3), (4, 1)), ((1,), (5,))]
-        first, second = shapes[rng.integers(len(shapes))]
-        b = rng.uniform(low, high, second) * rng.choice([-1, 1], second)
-        return (rng.uniform(-high, high, first).astype(dtype), b.astype(dtype)), {}
-
-    return examples
-
-
-def _one(low: float, high: float, gap: float = 0.0) -> Examples:
-    """An array in [low, high], no element closer than ``gap`` to zero."""
-
-    def examples(rng: np.random.Generator, dtype: Any) -> tuple[tuple[Array, ...], dict[str, Any]]:
-        x = rng.uniform(low, high, tuple(rng.integers(1, 5, rng.integers(1, 4))))
-        return (np.where(np.abs(x) < gap, gap, x).astype(dtype),), {}
-
-    return examples
-
-
-def _tangent(t: Array | None, like: Array) -> Array:
-    return np.zeros_like(like) if t is None else t
-
-
-def add_forward(a: Array, b: Array) -> tuple[Array, Any]:
-    return a + b, (a.shape, b.shape)
-
-
-def add_vjp(gy: Array, shapes: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return sum_to_shape(gy, shapes[0]) if needs[0] else None, sum_to_shape(gy, shapes[1]) if needs[1] else None
-
-
-def add_jvp(tangents: tuple[Array | None, ...], a: Array, b: Array) -> Array:
-    return _tangent(tangents[0], a) + _tangent(tangents[1], b)
-
-
-def subtract_forward(a: Array, b: Array) -> tuple[Array, Any]:
-    return a - b, (a.shape, b.shape)
-
-
-def subtract_vjp(gy: Array, shapes: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return sum_to_shape(gy, shapes[0]) if needs[0] else None, -sum_to_shape(gy, shapes[1]) if needs[1] else None
-
-
-def subtract_jvp(tangents: tuple[Array | None, ...], a: Array, b: Array) -> Array:
-    return _tangent(tangents[0], a) - _tangent(tangents[1], b)
-
-
-def multiply_forward(a: Array, b: Array) -> tuple[Array, Any]:
-    return a * b, (a, b)
-
-
-def multiply_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    a, b = residuals
-    return (
-        sum_to_shape(gy * b, a.shape) if needs[0] else None,
-        sum_to_shape(gy * a, b.shape) if needs[1] else None,
-    )
-
-
-def multiply_jvp(tangents: tuple[Array | None, ...], a: Array, b: Array) -> Array:
-    return _tangent(tangents[0], a) * b + a * _tangent(tangents[1], b)
-
-
-def divide_forward(a: Array, b: Array) -> tuple[Array, Any]:
-    y = a / b
-    return y, (a.shape, b, y)
-
-
-def divide_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    shape, b, y = residuals
-    g = gy / b
-    return sum_to_shape(g, shape) if needs[0] else None, -sum_to_shape(g * y, b.shape) if needs[1] else None
-
-
-def divide_jvp(tangents: tuple[Array | None, ...], a: Array, b: Array) -> Array:
-    return (_tangent(tangents[0], a) - a / b * _tangent(tangents[1], b)) / b
-
-
-def negative_forward(a: Array) -> tuple[Array, Any]:
-    return -a, None
-
-
-def negative_vjp(gy: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return (-gy,)
-
-
-def negative_jvp(tangents: tuple[Array, ...], a: Array) -> Array:
-    return -tangents[0]
 
 
 def exp_forward(x: Array) -> tuple[Array, Any]:
-    y = exp(x)
+    """e^x, within 1 ulp in float64 and correctly rounded in float32."""
+    y = elementary.exp(x)
     return y, y
 
 
-def exp_vjp(gy: Array, y: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return (gy * y,)
-
-
-def exp_jvp(tangents: tuple[Array, ...], x: Array) -> Array:
-    return tangents[0] * exp(x)
+def exp_slope(y: Array) -> Array:
+    return y
 
 
 def log_forward(x: Array) -> tuple[Array, Any]:
-    return log(x), x
+    """The natural logarithm; -inf at 0, NaN below."""
+    return elementary.log(x), x
 
 
-def log_vjp(gy: Array, x: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return (gy / x,)
+def log_slope(x: Array) -> Array:
+    return 1 / x
 
 
-def log_jvp(tangents: tuple[Array, ...], x: Array) -> Array:
-    return tangents[0] / x
+def log_curvature(x: Array) -> Array:
+    return -1 / (x * x)
 
 
-def tanh_forward(x: Array) -> tuple[Array, Any]:
-    y = tanh(x)
+def sqrt_forward(x: Array) -> tuple[Array, Any]:
+    """The square root; NaN below 0. The gradient at 0 is infinite."""
+    y = elementary.sqrt(x)
     return y, y
 
 
-def tanh_vjp(gy: Array, y: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return (gy * ((1 - y) * (1 + y)),)
+def sqrt_slope(y: Array) -> Array:
+    return 0.5 / y
 
 
-def tanh_jvp(tangents: tuple[Array, ...], x: Array) -> Array:
-    y = tanh(x)
-    return tangents[0] * ((1 - y) * (1 + y))
+def sqrt_curvature(x: Array) -> Array:
+    return -0.25 / (x * elementary.sqrt(x))
 
 
-def relu_forward(x: Array) -> tuple[Array, Any]:
-    # NaN stays NaN. Adding 0 makes -0 +0: which zero maximum returns depends on the processor.
-    return np.maximum(x, 0) + x.dtype.type(0), x > 0
+def tanh_forward(x: Array) -> tuple[Array, Any]:
+    """The hyperbolic tangent."""
+    return elementary.tanh(x), x
 
 
-def relu_vjp(gy: Array, positive: Any, needs: Needs) -> tuple[Array | None, ...]:
-    return (np.where(positive, gy, gy.dtype.type(0)),)
+def tanh_slope(x: Array) -> Array:
+    return elementary.sech2(x)
 
 
-def relu_jvp(tangents: tuple[Array, ...], x: Array) -> Array:
-    return np.where(x > 0, tangents[0], x.dtype.type(0))
+def tanh_curvature(x: Array) -> Array:
+    return -2 * elementary.tanh(x) * elementary.sech2(x)
 
 
-_REAL = "all real numbers"
-_KINK_RELU = (Kink("x = 0", "0"),)
-_TABLE: tuple[tuple[Any, ...], ...] = (
-    ("add", add_forward, add_vjp, add_jvp, _REAL, (), _two(0.1, 2.0)),
-    ("subtract", subtract_forward, subtract_vjp, subtract_jvp, _REAL, (), _two(0.1, 2.0)),
-    ("multiply", multiply_forward, multiply_vjp, multiply_jvp, _REAL, (), _two(0.1, 2.0)),
-    ("divide", divide_forward, divide_vjp, divide_jvp, "divisor not 0", (), _two(0.5, 2.0)),
-    ("negative", negative_forward, negative_vjp, negative_jvp, _REAL, (), _one(-2.0, 2.0)),
-    ("exp", exp_forward, exp_vjp, exp_jvp, _REAL, (), _one(-2.0, 2.0)),
-    ("log", log_forward, log_vjp, log_jvp, "x > 0", (), _one(0.2, 4.0)),
-    ("tanh", tanh_forward, tanh_vjp, tanh_jvp, _REAL, (), _one(-3.0, 3.0)),
-    ("relu", relu_forward, relu_vjp, relu_jvp, _REAL, _KINK_RELU, _one(-2.0, 2.0, gap=0.01)),
+def sigmoid_forward(x: Array) -> tuple[Array, Any]:
+    """The logistic function 1 / (1 + e^-x)."""
+    return elementary.sigmoid(x), x
+
+
+def sigmoid_slope(x: Array) -> Array:
+    # 1 - sigmoid(x) would lose the slope's accuracy at large x.
+    return elementary.sigmoid(x) * elementary.sigmoid(-x)
+
+
+def sigmoid_curvature(x: Array) -> Array:
+    s, rest = elementary.sigmoid(x), elementary.sigmoid(-x)
+    return s * rest * (rest - s)
+
+
+def softplus_forward(x: Array) -> tuple[Array, Any]:
+    """log(1 + e^x), with no overflow at large x (Dugas et al., NIPS 2000)."""
+    return elementary.softplus(x), x
+
+
+def softplus_slope(x: Array) -> Array:
+    return elementary.sigmoid(x)
+
+
+def abs_forward(x: Array) -> tuple[Array, Any]:
+    """|x|; its gradient at 0 is 0, the middle of [-1, 1], as in PyTorch and JAX's ``sign``."""
+    return np.abs(x), x
+
+
+def abs_slope(x: Array) -> Array:
+    return np.sign(x)
+
+
+def abs_definition(x: Array) -> Array:
+    return abs(x)
+
+
+def sign_forward(x: Array) -> tuple[Array, Any]:
+    """-1, 0 or 1; sign 0 = 0. Its gradient is 0 everywhere, at the jump too."""
+    return np.sign(x), x
+
+
+def sign_slope(x: Array) -> Array:
+    return np.zeros(x.shape, bool)
+
+
+def _bound(name: str, value: Any, x: Array, otherwise: float) -> Any:
+    """A bound in the dtype of x; the infinity that stands for none."""
+    if value is None:
+        return x.dtype.type(otherwise)
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or math.isnan(value):
+        raise InputError(f"clip: {name}: expected a number or None, got {value!r}")
+    return x.dtype.type(value)
+
+
+def clip_forward(x: Array, low: float | None = None, high: float | None = None) -> tuple[Array, Any]:
+    """x limited to [low, high].
+
+    The bounds belong to the inside: where x equals one, the gradient is 1. A clip is what straight-through quantizers
+    put before the rounding, and clipped data sits on the bounds exactly: with 0 there, a parameter that reaches a bound
+    would stop learning, with no error. ``hardtanh`` does the same. (PyTorch up to 2.13 gives 1 for clamp and 0 for
+    hardtanh, JAX 1/2 for clip.)
+
+    Parameters
+    ----------
+    low, high : float or None
+        The bounds, low <= high; None for no bound. Rounded to the dtype of x.
+
+    Raises
+    ------
+    InputError
+        If a bound is NaN or no number, or low > high.
+    """
+    lowest, highest = _bound("low", low, x, -np.inf), _bound("high", high, x, np.inf)
+    if lowest > highest:
+        raise InputError(f"clip: low: expected at most high, {high}, got {low}")
+    # Written out, as which zero the functions maximum and minimum return depends on the processor.
+    below, above = x < lowest, x > highest
+    return np.where(below, lowest, np.where(above, highest, x)), ~(below | above)
+
+
+def mask_slope(passes: Array) -> Array:
+    return passes
+
+
+def clip_definition(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    y = x if low is None else elementary.select(x < low, low, x)
+    return y if high is None else elementary.select(y > high, high, y)
+
+
+_BOUNDS: tuple[tuple[float | None, float | None], ...] = ((-1.0, 0.5), (0.0, 6.0), (None, 0.25), (-0.5, None))
+
+
+def _clip_examples(draw: Draw, dtype: Any) -> Example:
+    low, high = draw.choice(_BOUNDS)
+    kinks = [bound for bound in (low, high) if bound is not None]
+    return (drawn(draw, -3.0, 8.0, dtype, kinks),), {"low": low, "high": high}
+
+
+def _at_low(draw: Draw, dtype: Any) -> KinkPoint:
+    return on(-1.0, 1.0, [-1.0, 0.5], lambda _: {"low": -1.0, "high": draw.choice([0.5, None])})(draw, dtype)
+
+
+def _at_high(draw: Draw, dtype: Any) -> KinkPoint:
+    return on(0.5, 0.0, [-1.0, 0.5], lambda _: {"low": draw.choice([-1.0, None]), "high": 0.5})(draw, dtype)
+
+
+_ZERO = [0.0]
+pointwise("exp", exp_forward, exp_slope, elementary.exp, curvature=elementary.exp, examples=numbers(-8.0, 8.0))
+pointwise(
+    "log",
+    log_forward,
+    log_slope,
+    elementary.log,
+    curvature=log_curvature,
+    examples=numbers(0.125, 8.0),
+    domain="x > 0",
 )
-for _row in _TABLE:
-    register(Primitive(*_row))
+pointwise(
+    "sqrt",
+    sqrt_forward,
+    sqrt_slope,
+    elementary.sqrt,
+    curvature=sqrt_curvature,
+    examples=numbers(0.125, 8.0),
+    domain="x > 0; the value at 0 too",
+)
+pointwise("tanh", tanh_forward, tanh_slope, elementary.tanh, curvature=tanh_curvature, examples=numbers(-5.0, 5.0))
+pointwise(
+    "sigmoid",
+    sigmoid_forward,
+    sigmoid_slope,
+    elementary.sigmoid,
+    curvature=sigmoid_curvature,
+    examples=numbers(-20.0, 20.0),
+)
+pointwise(
+    "softplus",
+    softplus_forward,
+    softplus_slope,
+    elementary.softplus,
+    curvature=sigmoid_slope,
+    examples=numbers(-20.0, 20.0),
+)
+pointwise(
+    "abs",
+    abs_forward,
+    abs_slope,
+    abs_definition,
+    examples=numbers(-4.0, 4.0, _ZERO),
+    kinks=(Kink("x = 0", "0, the middle of [-1, 1]", on(0.0, 0.5, _ZERO)),),
+)
+pointwise(
+    "sign",
+    sign_forward,
+    sign_slope,
+    elementary.sign,
+    examples=numbers(-4.0, 4.0, _ZERO),
+    kinks=(Kink("x = 0", "0", on(0.0, 0.0, _ZERO), jump=True),),
+)
+pointwise(
+    "clip",
+    clip_forward,
+    mask_slope,
+    clip_definition,
+    examples=_clip_examples,
+    kinks=(
+        Kink("x = low", "1, the slope from inside", _at_low),
+        Kink("x = high", "1, the slope from inside", _at_high),
+    ),
+)

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from minigrad.errors import InputError
 from minigrad.nn.module import Module
+from minigrad.optim.numbers import finite
+from minigrad.optim.optimizer import Group, Optimizer
 
-__all__ = ["SGD", "Group"]
+__all__ = ["SGD"]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Settings of the parameters of one group.
+class SGD(Optimizer):
+    """velocity <- (momentum velocity + gradient) + weight_decay parameter; parameter <- parameter - rate velocity.
 
-    rate : factor on the learning rate; weight_decay : factor of the parameter that is added to its gradient (an L2
-    penalty of half of it times the squared norm); clip : bound on the gradient's absolute value, or None.
+    With ``nesterov`` the parameter moves by (momentum velocity + gradient) + weight_decay parameter instead, with the
+    new velocity. That is PyTorch's convention for Nesterov's gradient (Sutskever et al., ICML 2013, eq 3 and 4, where
+    the gradient is taken at theta + mu v): our parameter is that point theta + mu v, where the gradient is taken, and
+    our velocity is -v / rate. Where the rate changes the two differ: here a step's rate multiplies the whole velocity,
+    there each gradient is multiplied by the rate of its own step.
+
+    Parameters
+    ----------
+    momentum : float
+        0 <= momentum < 1. There is no dampening.
+    nesterov : bool
+        Needs a momentum above 0.
     """
 
-    rate: float = 1.0
-    weight_decay: float = 0.0
-    clip: float | None = None
+    def __init__(
+        self, model: Module, groups: Mapping[str, Group], *, momentum: float = 0.9, nesterov: bool = False
+    ) -> None:
+        self.momentum = finite("momentum", momentum, below=1.0)
+        if not isinstance(nesterov, bool) or (nesterov and self.momentum == 0):
+            raise InputError(
+                f"nesterov: expected False, or True and momentum above 0, got {nesterov!r}, momentum {momentum}"
+            )
+        self.nesterov = nesterov
+        super().__init__(model, groups)
 
-    def __post_init__(self) -> None:
-        for name in ("rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name}: expected a finite number of at least 0, got {getattr(self, name)!r}")
-        if self.clip is not None and not self.clip > 0:
-            raise InputError(f"clip: expected a number above 0 or None, got {self.clip!r}")
+    def start(self, data: np.ndarray) -> dict[str, np.ndarray]:
+        return {"velocity": np.zeros_like(data)}
 
-
-class SGD:
-    """velocity <- (momentum velocity + gradient) + weight_decay parameter; parameter <- parameter - rate velocity."""
-
-    def __init__(self, model: Module, groups: dict[str, Group], *, momentum: float = 0.9) -> None:
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum: expected 0 <= momentum < 1, got {momentum}")
-        self.momentum = momentum
-        self.parameters = dict(model.named_parameters())
-        for name, parameter in self.parameters.items():
-            if parameter.group not in groups:
-                raise InputError(f"groups: no settings for group {parameter.group!r} of parameter {name}")
-        self.groups = groups
-        self.velocity = {name: np.zeros_like(p.data) for name, p in self.parameters.items()}
-
-    def step(self, rate: float) -> None:
-        """Move every parameter that has a gradient."""
-        for name, parameter in self.parameters.items():
-            if parameter.grad is None:
-                continue
-            group = self.groups[parameter.group]
-            gradient = parameter.grad
-            if group.clip is not None:
-                gradient = np.clip(gradient, -group.clip, group.clip)
-            velocity = self.velocity[name]
-            velocity *= self.momentum
-            velocity += gradient
-            velocity += group.weight_decay * parameter.data
-            parameter.data -= (rate * group.rate) * velocity
+    def move(
+        self, data: np.ndarray, gradient: np.ndarray, memory: dict[str, np.ndarray], rate: float, decay: float
+    ) -> None:
+        velocity = memory["velocity"]
+        velocity *= self.momentum
+        velocity += gradient
+        velocity += decay * data
+        direction = velocity
+        if self.nesterov:
+            direction = self.momentum * velocity
+            direction += gradient
+            direction += decay * data
+        data -= rate * direction

@@ -1,10 +1,13 @@
 """Elementary functions at the far ends of their ranges, against ball arithmetic."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
-from flint import arb, ctx
+from flint import arb
 
 from minigrad import elementary
+from verify.gradients.ball import precision
 
 
 def units_off(got: float, exact: arb) -> float:
@@ -13,8 +16,9 @@ def units_off(got: float, exact: arb) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _precise() -> None:
-    ctx.prec = 300
+def _precise() -> Iterator[None]:
+    with precision(300):
+        yield
 
 
 def full_mantissas(exponents: range, each: int) -> np.ndarray:

@@ -27,18 +27,23 @@ GROUPS = {
     "shape": Group(rate=0.05, clip=1.0),
 }
 CONFIG = Config(steps=6, batch_size=8, rate=0.05, groups=GROUPS)
+CONFIGS = {
+    "sgd": CONFIG,
+    "adam": dataclasses.replace(CONFIG, rate=0.002, optimizer="adam", schedule="one_cycle", warmup=2, clip_norm=0.5),
+    "adamw": dataclasses.replace(CONFIG, rate=0.002, optimizer="adamw", optimizer_options={"betas": (0.5, 0.9)}),
+}
 
 SCRIPT = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
-from test_training import CONFIG, data, network
+from test_training import CONFIGS, data, network
 from minigrad.training import train
 def on_step(done, loss):
     print(done, flush=True)
     if {slow}:
         time.sleep(0.5)
-train(network(), data(), CONFIG, Path({path!r}), checkpoint_every=2, on_step=on_step)
+train(network(), data(), CONFIGS[{name!r}], Path({path!r}), checkpoint_every=2, on_step=on_step)
 """
 
 
@@ -57,12 +62,13 @@ def digest(model: Module) -> str:
     return whole.hexdigest()
 
 
-def test_a_killed_run_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_killed_run_goes_on_with_the_same_bits(name: str, tmp_path: Path) -> None:
     expected = network()
-    history = train(expected, data(), CONFIG)
+    history = train(expected, data(), CONFIGS[name])
     path = tmp_path / "run.safetensors"
     folder = str(Path(__file__).parent)
-    command = [sys.executable, "-c", SCRIPT.format(folder=folder, path=str(path), slow=True)]
+    command = [sys.executable, "-c", SCRIPT.format(folder=folder, path=str(path), name=name, slow=True)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -74,7 +80,9 @@ def test_a_killed_run_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     assert record["steps"] == 2
     resumed = network()
     seen: list[int] = []
-    again = train(resumed, data(), CONFIG, path, checkpoint_every=2, on_step=lambda done, loss: seen.append(done))
+    again = train(
+        resumed, data(), CONFIGS[name], path, checkpoint_every=2, on_step=lambda done, loss: seen.append(done)
+    )
     assert seen == [2, 3, 4, 5, 6]
     assert digest(resumed) == digest(expected)
     assert again == history
@@ -176,20 +184,56 @@ def test_a_record_of_another_kind_or_a_missing_velocity_is_named(tmp_path: Path)
     path = tmp_path / "run.safetensors"
     train(network(), data(), CONFIG, path)
     arrays, record = checkpoint.read(path)
-    checkpoint.write(path, {n: a for n, a in arrays.items() if "velocity" not in n}, record)
-    with pytest.raises(InputError, match="a damaged checkpoint"):
-        train(network(), data(), CONFIG, path)
+    first = next(name for name in arrays if "velocity" in name)
+    for damaged in (
+        {n: a for n, a in arrays.items() if n != first},
+        arrays | {first: arrays[first].ravel()},
+        arrays | {"optimizer.velocity.x": arrays[first]},
+        arrays | {"x": arrays[first]},
+    ):
+        checkpoint.write(path, damaged, record)
+        model = network()
+        with pytest.raises(InputError, match="a damaged checkpoint"):
+            train(model, data(), CONFIG, path)
+        assert digest(model) == digest(network())
     checkpoint.write(path, arrays, [1])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="other settings"):
         train(network(), data(), CONFIG, path)
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 0}, {"steps": 1.5}, {"batch_size": 0}, {"rate": float("nan")}, {"rate": -1}]
+    "change",
+    [
+        {"steps": 0},
+        {"steps": 1.5},
+        {"batch_size": 0},
+        {"rate": float("nan")},
+        {"rate": -1},
+        {"clip_norm": 0.0},
+        {"clip_norm": float("inf")},
+        {"warmup": 1},
+        {"warmup": -1},
+        {"optimizer": "sgdm"},
+    ],
 )
 def test_bad_settings_are_named(change: dict[str, object]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):
         Config(**({"steps": 1, "batch_size": 1, "rate": 0.1, "groups": GROUPS} | change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer_options": {"beta": 1}}, "optimizer sgd: expected options among momentum, nesterov, got 'beta'"),
+        ({"optimizer_options": {"momentum": 2}}, "momentum: expected 0 <= momentum < 1, got 2"),
+        ({"optimizer": "adamw", "optimizer_options": {"momentum": 0.9}}, "optimizer adamw: expected options among"),
+        ({"schedule_options": {"factor": 0.5}}, "schedule cosine: expected options among least, got 'factor'"),
+        ({"schedule": "exponential"}, "schedule exponential: option 'factor' is missing"),
+    ],
+)
+def test_bad_options_are_named_before_anything_runs(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(CONFIG, **change)  # type: ignore[arg-type]
 
 
 def test_a_diverging_run_stops() -> None:
@@ -199,8 +243,8 @@ def test_a_diverging_run_stops() -> None:
 
 
 def test_an_unknown_schedule_is_named() -> None:
-    with pytest.raises(InputError, match="schedule: expected 'cosine' or 'step', got 'linear'"):
-        train(network(), data(), Config(steps=1, batch_size=1, rate=0.1, groups=GROUPS, schedule="linear"))
+    with pytest.raises(InputError, match=r"schedule: expected one of constant, cosine, .*, got 'linear'"):
+        Config(steps=1, batch_size=1, rate=0.1, groups=GROUPS, schedule="linear")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

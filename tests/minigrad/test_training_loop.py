@@ -9,7 +9,7 @@ import pytest
 from minigrad import InputError, Tensor, apply, no_grad, training
 from minigrad.data import Dataset, batch, channel_means, normalize, procedural
 from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, Module, ReLU, Sequential
-from minigrad.optim import SGD, Group, cosine
+from minigrad.optim import SGD, AdamW, Group, clip_norm, cosine, warmup
 from minigrad.training import Config, predict, train
 from quant.convert import quantize
 from quant.dsq import DSQ
@@ -37,7 +37,7 @@ def test_training_is_the_loop_written_out() -> None:
     optimizer = SGD(expected, GROUPS, momentum=0.5)
     for n in range(steps):
         x, labels = batch(DATA, 7, n // 3, n % 3, 8, means=MEANS)
-        loss = apply("softmax_cross_entropy", expected(Tensor(x)), labels)
+        loss = apply("cross_entropy", expected(Tensor(x)), labels)
         losses.append(loss.item())
         expected.zero_grad()
         loss.backward()
@@ -48,7 +48,9 @@ def test_training_is_the_loop_written_out() -> None:
             accuracies.append((n + 1, float(np.mean(logits.argmax(axis=1) == DATA.test_labels))))
             expected.train()
     model = small()
-    history = train(model, DATA, Config(steps, 8, rate, GROUPS, momentum=0.5, seed=7), measure_every=2)
+    history = train(
+        model, DATA, Config(steps, 8, rate, GROUPS, optimizer_options={"momentum": 0.5}, seed=7), measure_every=2
+    )
     assert same(model, expected)
     assert history.loss == losses
     assert history.accuracy == accuracies
@@ -84,8 +86,48 @@ def test_predicting_keeps_the_mode(mode: bool) -> None:
 
 
 def test_the_step_schedule_falls_after_half_and_three_quarters() -> None:
-    rate = Config(8, 1, 1.0, GROUPS, schedule="step").learning_rate()
+    rate = Config(8, 1, 1.0, GROUPS, schedule="multi_step").learning_rate()
     assert [rate(n) for n in range(8)] == pytest.approx([1.0] * 4 + [0.1] * 2 + [0.01] * 2)
+
+
+def test_the_options_of_a_run_are_used() -> None:
+    """Optimizer, warm-up and clipping, written out."""
+    steps, rate = 5, 0.01
+    expected = small()
+    optimizer = AdamW(expected, GROUPS, betas=(0.5, 0.9))
+    for n in range(steps):
+        x, labels = batch(DATA, 0, n // 3, n % 3, 8, means=MEANS)
+        expected.zero_grad()
+        apply("cross_entropy", expected(Tensor(x)), labels).backward()
+        assert clip_norm(optimizer.parameters, 0.1) > 0.1
+        optimizer.step(warmup(cosine(rate, steps - 2), 2)(n))
+    options = {"optimizer": "adamw", "optimizer_options": {"betas": (0.5, 0.9)}, "warmup": 2, "clip_norm": 0.1}
+    model = small()
+    train(model, DATA, Config(steps, 8, rate, GROUPS, **options))  # type: ignore[arg-type]
+    assert same(model, expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam"},
+        {"optimizer_options": {"momentum": 0.8}},
+        {"optimizer_options": {"nesterov": True}},
+        {"schedule": "constant"},
+        {"schedule_options": {"least": np.float32(0.01)}},
+        {"warmup": 1},
+        {"clip_norm": 1.0},
+    ],
+)
+def test_every_option_names_the_run(options: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(small(), DATA, Config(2, 8, 0.1, GROUPS), path)
+    changed = Config(2, 8, 0.1, GROUPS, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="other settings, data or model"):
+        train(small(), DATA, changed, path)
+    path.unlink()
+    history = train(small(), DATA, changed, path)
+    assert train(small(), DATA, changed, path) == history
 
 
 def test_the_last_accuracy_is_of_all_test_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minigrad import Tensor, apply
-from minigrad.models import small_cnn
+from minigrad import InputError, Tensor, apply
+from minigrad.models import lenet, resnet20, small_cnn
 from minigrad.nn import Conv2d, Linear, Sequential
 from quant.convert import quantize
 from quant.dsq import DSQ
@@ -83,3 +83,15 @@ def test_a_quantized_linear_layer_adds_its_bias() -> None:
     got = layer(x).data
     assert np.array_equal(got, (apply("linear", activation(x), weight(linear.weight)) + linear.bias).data)
     assert np.array_equal(QLinear(linear, weight=None, activation=None)(x).data, linear(x).data)
+
+
+def test_what_cannot_be_quantized_is_named() -> None:
+    for options in ({"bias": True}, {"groups": 2}, {"dilation": 2}):
+        with pytest.raises(InputError, match="conv: expected a convolution without bias, groups and dilation"):
+            quantize(Sequential(Conv2d(RNG(0), 4, 4, 3, **options)))
+    with pytest.raises(InputError, match="conv: expected a convolution without bias"):
+        quantize(lenet(0))
+    with pytest.raises(InputError, match="linear: expected a linear layer with a bias"):
+        quantize(Sequential(Conv2d(RNG(0), 4, 4, 3), Linear(RNG(0), 4, 2, bias=False)))
+    with pytest.raises(InputError, match=r"model: expected plain layers, got BasicBlock \(layer 3\)"):
+        quantize(resnet20(0))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from minigrad import PRIMITIVES
 from verify.demo import Settings, run
 
 SMALL = ["--float-steps", "12", "--quantized-steps", "8", "--batch-size", "10"]
@@ -33,7 +34,9 @@ def test_the_whole_demonstration(cifar_folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "report.html").read_text() == report
 
 
-def test_the_result_counts_every_value(cifar_folder: Path, tmp_path: Path) -> None:
+def test_the_result_counts_every_value(cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The rest of the registry is judged in tests/verify/gradients.
+    monkeypatch.setattr("verify.demo.PRIMITIVES", {name: PRIMITIVES[name] for name in ("relu", "dsq_soft")})
     settings = Settings(cifar_folder, tmp_path, float_steps=4, quantized_steps=4, batch_size=25)
     result = run(settings, Console(quiet=True))
     assert result.passed
@@ -44,6 +47,7 @@ def test_the_result_counts_every_value(cifar_folder: Path, tmp_path: Path) -> No
     assert of_codes == [images * n for n in (32 * 32 * 16, 16 * 16 * 32, 16 * 16 * 32, 8 * 8 * 64, 8 * 8 * 64, 10)]
     assert [layer.compared for layer in result.forward] == of_codes[:-1]
     assert len(result.certificates) == 11
+    assert [entry.name for entry in result.primitives] == ["dsq_soft", "relu"]
 
 
 def damaged(folder: Path, to: Path, change: str) -> Path:

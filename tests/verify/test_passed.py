@@ -22,13 +22,17 @@ from quant.export import program_of
 from verify import certificate, cli, demo
 from verify.demo import CERTIFIED_BITS, Result, Settings
 from verify.forward import LayerComparison
-from verify.gradients.differences import Report
+from verify.gradients.registry import Entry
 from verify.gradients.truth import Bound, Certificate
 from verify.kernels.compare import Row
 
 
 def certified(*bits: float) -> Certificate:
     return Certificate(1, tuple(Bound("y", b, 0, (), 0.0, 0.0, 0.0, 0.0) for b in bits))
+
+
+def judged(name: str, *failures: str, points: int = 4) -> Entry:
+    return Entry(name, "smooth", points, {"value": math.inf}, 5, 0, "", {}, failures, 0.1)
 
 
 def good() -> Result:
@@ -48,7 +52,7 @@ def good() -> Result:
         logit_difference=1.0,
         classes_changed=1,
         certificates={"layer 1 weights": certified(CERTIFIED_BITS, math.inf), "layer 2 weights": certified(50)},
-        primitives={"add": Report(5, 4), "relu": Report(1, 0)},
+        primitives=[judged("add"), judged("relu")],
     )
 
 
@@ -60,13 +64,13 @@ BROKEN: dict[str, dict[str, Any]] = {
     "too few bits of the value": {"certificates": {"a": certified(CERTIFIED_BITS - 1, 60)}},
     "bits that are no number": {"certificates": {"a": certified(math.nan)}},
     "minus infinite bits": {"certificates": {"a": certified(-math.inf)}},
-    "no derivative decided": {"primitives": {"add": Report(5, 0), "relu": Report(3, 3)}},
-    "a derivative that is wrong": {"primitives": {"add": Report(5, 0), "relu": Report(0, 0)}},
+    "no point looked at": {"primitives": [judged("add"), judged("relu", points=0)]},
+    "a derivative that is wrong": {"primitives": [judged("add", "vjp[0] is wrong"), judged("relu")]},
     "no layers": {"hard_differences": []},
     "no targets": {"rows": []},
     "no float layers": {"forward": []},
     "no certificates": {"certificates": {}},
-    "no primitives": {"primitives": {}},
+    "no primitives": {"primitives": []},
 }
 
 
@@ -125,8 +129,9 @@ def test_the_result_is_about_the_run(cifar_folder: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(demo, "_hard_against_integer", against_integer)
     monkeypatch.setattr(demo, "_on_targets", lambda *_: [])
     monkeypatch.setattr(demo, "_against_float", lambda *_: [])
-    monkeypatch.setattr(demo, "_certify", lambda *_: ({}, {}))
-    monkeypatch.setattr("verify.report.demo.page", lambda result: "page")
+    monkeypatch.setattr(demo, "_certify", lambda *_: ({}, []))
+    monkeypatch.setattr("verify.report.demo.page", lambda result, _: "page")
+    monkeypatch.setattr("verify.report.gradients.page", lambda *_: "page")
     result = demo.run(
         Settings(cifar_folder, tmp_path, float_steps=2, quantized_steps=2, batch_size=25), Console(quiet=True)
     )

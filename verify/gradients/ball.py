@@ -24,6 +24,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from minigrad.errors import InputError
+from verify.gradients.scalar import Scalar, exponent_of
 
 __all__ = ["Ball", "Undecided", "precision"]
 
@@ -76,13 +77,14 @@ def _dyadic(value: arb) -> fmpq:
     return fmpq(mantissa << exponent) if exponent >= 0 else fmpq(mantissa, 1 << -exponent)
 
 
-class Ball:
+class Ball(Scalar):
     """A real number, exact for as long as the operations allow it, else a proven enclosure.
 
     Made from an ``int``, a finite float (exactly: 0.1 is the double, not one tenth), a ``Fraction``, ``flint.fmpq`` or
     ``flint.arb``. Supports + - * / with each other and with such numbers, comparisons, ``abs``, ``sign``, ``floor``,
-    ``clip``, ``exp``, ``expm1``, ``log``, ``log1p``, ``tanh``. There is no ``float(ball)``: see ``nearest`` and
-    ``bounds``. Arrays of floats are refused; in an object array every element goes through the operators here.
+    ``clip``, whole powers, ``sqrt``, ``exp``, ``expm1``, ``log``, ``log1p``, ``tanh``, ``erf``. There is no
+    ``float(ball)``: see ``nearest`` and ``bounds``. Arrays of floats are refused; in an object array, and beside one,
+    every element goes through the operators here.
 
     Raises
     ------
@@ -92,8 +94,6 @@ class Ball:
     """
 
     __slots__ = ("_arb", "_exact", "_log")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     _exact: fmpq | None
     _log: tuple[fmpq, fmpq] | None
@@ -168,9 +168,6 @@ class Ball:
             return f"Ball({self._log[0]} * log({self._log[1]}))"
         return f"Ball({self._arb})"
 
-    def __bool__(self) -> bool:
-        raise TypeError("a ball has no truth value; compare it with a number")
-
     # ---- arithmetic ----
 
     def __neg__(self) -> Ball:
@@ -239,6 +236,18 @@ class Ball:
     def __rtruediv__(self, other: Any) -> Ball:
         a = self._lift(other)
         return NotImplemented if a is None else a / self
+
+    def __pow__(self, exponent: Any) -> Ball:
+        n = exponent_of(exponent)
+        if n is None:
+            return NotImplemented
+        if n == 0:
+            return Ball(1)
+        if n < 0 and self.sign() == 0:
+            raise ZeroDivisionError("a negative power of an exact zero")
+        if self._exact is not None and abs(n) <= _LARGEST_POWER:
+            return Ball(self._exact**n)
+        return self if n == 1 else Ball(self.enclosure() ** n)
 
     # ---- decisions ----
 
@@ -312,6 +321,25 @@ class Ball:
         if exponent.q != 1 or abs(exponent) > _LARGEST_POWER:
             return None
         return of ** int(exponent.p)
+
+    def sqrt(self) -> Ball:
+        """The square root, exact for the square of a rational."""
+        if self.sign() < 0:
+            raise InputError(f"sqrt: expected a number not below 0, got {self!r}")
+        if self._exact is not None:
+            numerator, denominator = int(self._exact.p), int(self._exact.q)
+            root = fmpq(math.isqrt(numerator), math.isqrt(denominator))
+            if root * root == self._exact:
+                return Ball(root)
+        return Ball(self.enclosure().sqrt())
+
+    def erf(self) -> Ball:
+        """The error function."""
+        return Ball(0) if self._exact == 0 else Ball(self.enclosure().erf())
+
+    def erf_slope(self) -> Ball:
+        """The derivative of erf: 2/sqrt(pi) e^(-x^2)."""
+        return Ball(2 / arb.pi().sqrt()) * (-(self * self)).exp()
 
     def exp(self) -> Ball:
         power = self._power_of_base(1)

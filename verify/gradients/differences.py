@@ -1,234 +1,255 @@
-"""Checks by central differences: what every float64 vjp and jvp is held against.
+"""Reverse, forward and second-order derivatives against measured slopes, entry by entry.
 
-Analytic and numeric derivative may differ by the numeric one's own error estimate and not more (``quotient.py`` says
-what it is made of). Where the difference quotient does not settle, an entry counts as inconclusive, and if more than
-the share ``inconclusive`` of them do, the check fails.
+Small functions (``n`` elements at about 16 evaluations each fit the budget): the numeric Jacobian, every entry with its
+own error, is compared with the rows that the vjp gives for unit vectors and the columns that the jvp gives for unit
+vectors, as many of them as the budget allows, and the gradients for random gy with its projections. Large ones: see
+``sampling.py`` for the reverse rule; the forward rule is compared in every output, along random directions.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from verify.gradients.quotient import (
-    EPSILON,
-    Function,
-    Quotient,
-    float_arrays,
-    mean_size,
-    numeric_directional,
-    numeric_gradient,
-    output,
-)
+from verify.gradients.kinks import SMOOTH, Declaration, Judgement
+from verify.gradients.noise import Noise, measure_noise, understated
+from verify.gradients.problem import Array, Problem
+from verify.gradients.quotient import Coordinate, Diagonal, Ray, Slopes, measure_slopes
+from verify.gradients.rules import Rules, judge_rule
+from verify.gradients.taylor import draw_direction
 
-__all__ = ["Report", "check_adjoint", "check_gradients", "check_jvp", "check_vjp"]
+__all__ = [
+    "PROJECTIONS",
+    "Comparison",
+    "Jacobian",
+    "compare_columns",
+    "compare_diagonal",
+    "compare_directions",
+    "compare_gradients",
+]
+
+#: Random incoming gradients, and random directions.
+PROJECTIONS = 2
+#: With more outputs the numeric Jacobian is kept in its projections only.
+MOST_OUTPUTS = 4096
 
 
 @dataclass(frozen=True)
-class Report:
-    """How many numbers a check compared and how many it could not decide."""
+class Comparison:
+    """Derivatives of one kind, judged.
 
-    compared: int
-    inconclusive: int
-
-    def __add__(self, other: Report) -> Report:
-        return Report(self.compared + other.compared, self.inconclusive + other.inconclusive)
-
-
-def _positions(args: Sequence[Any], differentiable: Sequence[int] | None) -> list[int]:
-    """The arguments to differentiate by; by default the float64 arrays and floats among them."""
-    if differentiable is not None:
-        return list(differentiable)
-    return [
-        n for n, a in enumerate(args) if isinstance(a, float) or (isinstance(a, np.ndarray) and a.dtype == np.float64)
-    ]
-
-
-def _paste(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"np.array({value.tolist()!r}, dtype=np.{value.dtype})"
-    return repr(value)
-
-
-def _snippet(name: str, args: Sequence[Any], extra: str) -> str:
-    listed = ",\n    ".join(_paste(a) for a in args)
-    return f"import numpy as np\n# {name}\nargs = (\n    {listed},\n)\n{extra}"
-
-
-def _compare(
-    name: str,
-    what: str,
-    analytic: np.ndarray,
-    quotient: Quotient,
-    args: Sequence[Any],
-    extra: str,
-) -> Report:
-    numeric, error = quotient.value, quotient.error
-    if analytic.shape != numeric.shape:
-        raise AssertionError(f"{name}: {what} has shape {analytic.shape}, expected {numeric.shape}")
-    # NaN must fail, so the comparison asks for agreement instead of looking for a difference.
-    agrees = np.abs(analytic - numeric) <= error
-    unsettled = ~quotient.settled & np.isfinite(analytic)
-    wrong = ~agrees & ~unsettled
-    if wrong.any():
-        index = tuple(int(n) for n in np.argwhere(wrong)[0])
-        raise AssertionError(
-            f"{name}: {what}{list(index) if index else ''} is wrong\n"
-            f"  analytic {float(analytic[index])!r}\n  numeric  {float(numeric[index])!r}\n"
-            f"  error of the difference quotient {float(error[index]):.3g}\n"
-            f"  {int(wrong.sum())} of {wrong.size} entries disagree\nTo reproduce:\n{_snippet(name, args, extra)}"
-        )
-    return Report(int(analytic.size), int(unsettled.sum()))
-
-
-def _require_settled(name: str, report: Report, allowed: float) -> Report:
-    if report.inconclusive > allowed * report.compared:
-        raise AssertionError(
-            f"{name}: the difference quotient does not settle for {report.inconclusive} of {report.compared} entries "
-            "(a kink or a jump within a step?); choose points away from it"
-        )
-    return report
-
-
-def check_vjp(
-    name: str,
-    function: Function,
-    vjp: Function,
-    args: Sequence[Any],
-    *,
-    differentiable: Sequence[int] | None = None,
-    seed: int = 0,
-    inconclusive: float = 0.0,
-) -> Report:
-    """Hold every entry of a vjp against central differences; use small arrays, each entry costs four forwards.
-
-    Parameters
+    Attributes
     ----------
-    name : of the function, for messages
-    function : ``function(*args) -> ndarray``
-    vjp : ``vjp(gy, *args) -> tuple``, one gradient an argument or one a differentiable argument
-    args : the arguments; the differentiable ones are float64 arrays (any shape) or floats
-    differentiable : positions to differentiate by; by default every float64 array and float
-    seed : of the incoming gradient, normal numbers of the shape of the output
-    inconclusive : the share of entries that may lie too close to a kink to be decided
-
-    Raises
-    ------
-    AssertionError
-        Naming function, argument, index, analytic and numeric value and the error estimate, with a snippet to paste.
+    what : of which the entries are: "gradient", "row", "column", "direction"
+    given : the vector handed to the rule: gy, or a direction
+    coordinates : of the entries of a gradient or row
+    analytic : what the rule returned
+    slopes, judgement : of its shape
     """
-    positions = _positions(args, differentiable)
-    arrays = float_arrays(args, positions)
-    gy = np.random.default_rng(seed).standard_normal(output(function, arrays).shape)
-    gradients = _gradients(name, vjp(gy, *arrays), positions, len(arrays))
-    report = Report(0, 0)
-    for position, gradient in zip(positions, gradients, strict=True):
-        quotient = numeric_gradient(function, arrays, position, gy)
-        analytic = np.zeros(quotient.value.shape) if gradient is None else np.asarray(gradient, np.float64)
-        extra = f"gy = np.random.default_rng({seed}).standard_normal({gy.shape})  # vjp(gy, *args)[{position}]"
-        what = f"the gradient of argument {position}"
-        report += _compare(name, what, analytic, quotient, arrays, extra)
-    return _require_settled(name, report, inconclusive)
+
+    what: str
+    given: Array
+    coordinates: Sequence[int]
+    analytic: Array
+    slopes: Slopes
+    judgement: Judgement
 
 
-def _gradients(name: str, returned: Any, positions: list[int], count: int) -> list[Any]:
-    returned = returned if isinstance(returned, (tuple, list)) else (returned,)
-    if len(returned) == len(positions):
-        return list(returned)
-    if len(returned) == count:
-        return [returned[position] for position in positions]
-    raise AssertionError(f"{name}: vjp returned {len(returned)} gradients for {len(positions)} arguments")
+def _select(slopes: Slopes, where: Any) -> Slopes:
+    return Slopes(*(getattr(slopes, field.name)[where] for field in fields(Slopes)))
 
 
-def _tangents(args: list[Any], positions: list[int], seed: int) -> list[Any]:
-    """Normal directions, each of the size of its argument; None for what is not differentiated."""
-    rng = np.random.default_rng(seed)
-    tangents: list[Any] = [None] * len(args)
-    for position in positions:
-        x = args[position]
-        tangents[position] = rng.standard_normal(x.shape) * mean_size(x)
-    return tangents
+def _halves(numbers: Array) -> tuple[Array, Array]:
+    """Two numbers of half the bits each whose sum is the number."""
+    high = numbers.astype(np.float32).astype(np.float64)
+    high = np.where(np.isfinite(high), high, numbers)
+    return high, numbers - high
 
 
-def check_jvp(
-    name: str,
-    function: Function,
-    jvp: Function,
-    args: Sequence[Any],
-    *,
-    differentiable: Sequence[int] | None = None,
-    seed: int = 0,
-    inconclusive: float = 0.0,
-) -> Report:
-    """Hold a jvp against central differences along one random direction of all differentiable arguments together.
+def _exact_change(gy: Array, found: Array, middle: Array) -> float:
+    """``sum(gy * (found - middle))``, rounded once: products with gy of 7 bits are exact, and so is ``fsum``."""
+    moved = found != middle
+    if not np.isfinite(found).all():
+        return math.nan
+    terms = [sign * gy[moved] * half for sign, v in ((1, found), (-1, middle)) for half in _halves(v[moved])]
+    return math.fsum(np.concatenate(terms))
 
-    ``jvp(tangents, *args) -> ndarray``: one tangent an argument, None for those not differentiated. The rest is as in
-    ``check_vjp``; every entry of the output is compared.
+
+class Jacobian:
+    """The numeric Jacobian at a problem's point, by some or all of the coordinates.
+
+    Attributes
+    ----------
+    gys : (PROJECTIONS, m), random incoming gradients
+    coordinates : those differentiated by
+    outputs : how many of the m outputs are in ``slopes``: all, or none
+    slopes : (coordinates, outputs + PROJECTIONS), the last columns those of ``sum(gy * value)``
+    noise : of the same columns
     """
-    positions = _positions(args, differentiable)
-    arrays = float_arrays(args, positions)
-    quotient, tangents = numeric_directional(function, arrays, _tangents(arrays, positions, seed))
-    analytic = np.asarray(jvp(tangents, *arrays), np.float64)
-    drawn = [f"rng.standard_normal({arrays[p].shape}) * {mean_size(arrays[p])!r}" for p in positions]
-    extra = f"rng = np.random.default_rng({seed})\n# jvp(tangents, *args), the tangents of {positions} in turn:\n"
-    extra += "\n".join(drawn)
-    report = _compare(name, "the jvp's entry ", analytic, quotient, arrays, extra)
-    return _require_settled(name, report, inconclusive)
+
+    def __init__(self, problem: Problem, coordinates: Sequence[int], seed: int, all_outputs: bool = True) -> None:
+        self.problem, self.coordinates = problem, list(coordinates)
+        rng = np.random.default_rng([seed, 1])
+        drawn = rng.integers(32, 65, (PROJECTIONS, len(problem.middle))) / 64
+        self.gys = drawn * rng.choice([-1.0, 1.0], drawn.shape)
+        self.outputs = len(problem.middle) if all_outputs and len(problem.middle) <= MOST_OUTPUTS else 0
+        self.noise = self._with_floor(measure_noise(self.value, problem.point, problem.unit, problem.epsilon, seed))
+        middle = np.concatenate([problem.middle[: self.outputs], np.zeros(PROJECTIONS)])
+        lines = [Coordinate(problem, self.value, middle, n) for n in self.coordinates]
+        self.slopes = measure_slopes(lines, self.noise, problem.epsilon)
+        self._doubt: Array | None = None
+
+    def _with_floor(self, noise: Noise) -> Noise:
+        """The projections' noise is not below the last places of the outputs, which their changes do not show."""
+        floor = self.problem.epsilon * np.sqrt(self.gys**2 @ self.problem.middle**2)
+        size = np.abs(self.gys) @ np.abs(self.problem.middle)
+        bound, sizes = noise.bound.copy(), noise.size.copy()
+        bound[self.outputs :] += floor
+        sizes[self.outputs :] = np.maximum(sizes[self.outputs :], size)
+        return Noise(bound, sizes)
+
+    def value(self, point: Array) -> Array:
+        """The outputs, and how much each projection has changed from the problem's point."""
+        found, middle = self.problem.evaluate(point), self.problem.middle
+        if not self.outputs:
+            return self.gys @ (found - middle)
+        return np.concatenate([found, [_exact_change(gy, found, middle) for gy in self.gys]])
+
+    def doubt(self) -> Array:
+        """For each column, by what factor the errors may have been understated (``noise.understated``)."""
+        if self._doubt is None:
+            problem = self.problem
+            self._doubt = understated(self.value, problem.point, problem.unit, problem.epsilon, self.noise)
+        return self._doubt
+
+    def projected_noise(self, number: int) -> Noise:
+        """The noise of one projection."""
+        at = slice(self.outputs + number, self.outputs + number + 1)
+        return Noise(self.noise.bound[at], self.noise.size[at])
 
 
-def check_adjoint(
-    name: str,
-    function: Function,
-    vjp: Function,
-    jvp: Function,
-    args: Sequence[Any],
-    *,
-    differentiable: Sequence[int] | None = None,
-    seed: int = 0,
-) -> float:
-    """The dot-product test ``<gy, jvp(t)> = <vjp(gy), t>``; returns the difference.
+def _doubt_of(jacobian: Jacobian, columns: Any) -> Array:
+    return np.asarray(jacobian.doubt()[columns])
 
-    Both sides sum the same products, so they differ by rounding only: the bound is ``2^-52 (n + 256)`` of the sum of
-    the absolute values of the terms of both sums, n the number of terms and 256 roundings granted to either rule.
-    """
-    positions = _positions(args, differentiable)
-    arrays = float_arrays(args, positions)
-    tangents = _tangents(arrays, positions, seed)
-    gy = np.random.default_rng(seed + 1).standard_normal(output(function, arrays).shape)
-    forward = np.asarray(jvp(tuple(tangents), *arrays), np.float64) * gy
-    gradients = _gradients(name, vjp(gy, *arrays), positions, len(arrays))
-    backward = [
-        np.asarray(g, np.float64) * tangents[p] for p, g in zip(positions, gradients, strict=True) if g is not None
-    ]
-    terms = float(np.abs(forward).sum() + sum(np.abs(b).sum() for b in backward))
-    count = forward.size + sum(b.size for b in backward)
-    difference = float(forward.sum()) - float(sum(b.sum() for b in backward))
-    if not abs(difference) <= EPSILON * (count + 256) * terms:
-        raise AssertionError(
-            f"{name}: <gy, jvp(t)> - <vjp(gy), t> = {difference!r}, terms {terms!r}\nTo reproduce (seed {seed}):\n"
-            + _snippet(name, arrays, "")
+
+def compare_gradients(
+    rules: Rules, jacobian: Jacobian, declaration: Declaration = SMOOTH, rows: int = 0
+) -> list[Comparison]:
+    """The vjp for the random incoming gradients, and for the unit vectors of the first ``rows`` outputs."""
+    problem, found = rules.problem, []
+    units = np.eye(len(problem.middle))[: min(rows, jacobian.outputs)] if rows else np.zeros((0, len(problem.middle)))
+    columns = [*range(jacobian.outputs, jacobian.outputs + PROJECTIONS), *range(len(units))]
+    for gy, column in zip([*jacobian.gys, *units], columns, strict=True):
+        slopes = _select(jacobian.slopes, (slice(None), column))
+
+        def rule(gy: Array, point: Array | None) -> Array:
+            return rules.gradient(gy, point)[jacobian.coordinates]
+
+        analytic, judgement = judge_rule(
+            problem, rule, gy, slopes, declaration, doubt=partial(_doubt_of, jacobian, column)
         )
-    return difference
+        what = "gradient" if column >= jacobian.outputs else "row"
+        found.append(Comparison(what, gy, jacobian.coordinates, analytic, slopes, judgement))
+    return found
 
 
-def check_gradients(
-    name: str,
-    function: Function,
-    vjp: Function,
-    args: Sequence[Any],
-    *,
-    differentiable: Sequence[int] | None = None,
-    seed: int = 0,
-    jvp: Function | None = None,
-    inconclusive: float = 0.0,
-) -> Report:
-    """``check_vjp`` and, where a ``jvp`` is given, ``check_jvp`` and ``check_adjoint``."""
-    options: dict[str, Any] = {"differentiable": differentiable, "seed": seed}
-    report = check_vjp(name, function, vjp, args, inconclusive=inconclusive, **options)
-    if jvp is not None:
-        report += check_jvp(name, function, jvp, args, inconclusive=inconclusive, **options)
-        check_adjoint(name, function, vjp, jvp, args, **options)
-    return report
+def compare_columns(rules: Rules, jacobian: Jacobian, declaration: Declaration = SMOOTH) -> list[Comparison]:
+    """The jvp for the unit vector of every coordinate of the Jacobian, in all outputs."""
+    problem, found = rules.problem, []
+    for row, coordinate in enumerate(jacobian.coordinates):
+        unit = np.zeros(len(problem.point))
+        unit[coordinate] = 1.0
+        slopes = _select(jacobian.slopes, (row, slice(0, jacobian.outputs)))
+        analytic, judgement = judge_rule(
+            problem,
+            rules.tangent,
+            unit,
+            slopes,
+            declaration,
+            doubt=partial(_doubt_of, jacobian, slice(0, jacobian.outputs)),
+        )
+        found.append(Comparison("column", unit, (), analytic, slopes, judgement))
+    return found
+
+
+def compare_directions(rules: Rules, noise: Noise, seed: int, declaration: Declaration = SMOOTH) -> list[Comparison]:
+    """The jvp along random directions of all arguments together, in all outputs.
+
+    The numeric slope is reduced by the jvp along the direction that rounding left of it, so that the rounding of the
+    points does not count; what remains has to be 0. Of a kink along the line there is then no telling the two slopes,
+    so the direction is left to ``compare_columns``: its outputs count as undecided only where nothing else looks.
+    """
+    problem, rng = rules.problem, np.random.default_rng([seed, 2])
+    directions = [draw_direction(problem.reach, rng) for _ in range(PROJECTIONS)]
+    rays = [Ray(problem, problem.evaluate, problem.middle, d, rules.tangent) for d in directions]
+    slopes = measure_slopes(rays, noise, problem.epsilon)
+
+    def doubt() -> Array:
+        return understated(problem.evaluate, problem.point, problem.unit, problem.epsilon, noise)
+
+    found = []
+    for number, direction in enumerate(directions):
+        one = _select(slopes, number)
+        there = rules.tangent(direction)
+        analytic, judgement = judge_rule(
+            problem, rules.tangent, direction, one, declaration, doubt=doubt, subtracted=there
+        )
+        whole = Slopes(one.value + analytic, *(getattr(one, f.name) for f in fields(Slopes)[1:]))
+        found.append(Comparison("direction", direction, (), analytic, whole, judgement))
+    return found
+
+
+def _is_diagonal(problem: Problem, where: slice) -> bool:
+    """Whether the k-th output moves with the k-th element of an argument only.
+
+    The elements whose index has a certain bit (or has it not) move together, bit by bit: an output that also moved with
+    another element would move with a group it does not belong to.
+    """
+    size = where.stop - where.start
+    index = np.arange(size)
+    for bit in range(max(1, (size - 1).bit_length())):
+        for value in (0, 1):
+            group = (index >> bit & 1) == value
+            moved = problem.point.copy()
+            moved[where][group] += problem.reach[where][group] / 16
+            changed = ~(problem.evaluate(problem.snap(moved)) == problem.middle)
+            if (changed & ~group).any():
+                return False
+    return True
+
+
+def compare_diagonal(
+    rules: Rules, noise: Noise, gy: Array, declaration: Declaration = SMOOTH
+) -> tuple[list[Comparison], Array]:
+    """The vjp by every argument that the function is elementwise in, all elements at once; and the other coordinates."""
+    problem, found = rules.problem, []
+    others = np.ones(len(problem.point), dtype=bool)
+
+    def doubt() -> Array:
+        return understated(problem.evaluate, problem.point, problem.unit, problem.epsilon, noise)
+
+    for position in problem.positions:
+        where = problem.slice_of(position)
+        if np.shape(problem.args[position]) != problem.shape or not _is_diagonal(problem, where):
+            continue
+        others[where] = False
+        one = _select(measure_slopes([Diagonal(problem, where)], noise, problem.epsilon), 0)
+        slopes = replace(
+            one,
+            value=one.value * gy,
+            error=one.error * np.abs(gy),
+            bend=one.bend * gy,
+            bend_error=one.bend_error * np.abs(gy),
+        )
+
+        def rule(gy: Array, point: Array | None, where: slice = where) -> Array:
+            return rules.gradient(gy, point)[where]
+
+        analytic, judgement = judge_rule(problem, rule, gy, slopes, declaration, doubt=doubt)
+        found.append(Comparison("gradient", gy, range(where.start, where.stop), analytic, slopes, judgement))
+    return found, np.flatnonzero(others)

@@ -27,11 +27,13 @@ from typing import Any
 import numpy as np
 
 from minigrad import elementary
+from minigrad.errors import InputError
+from verify.gradients.scalar import Scalar, exponent_of, integer_power
 
 __all__ = ["Magnitude"]
 
 
-class Magnitude:
+class Magnitude(Scalar):
     """A float64 value with the sum of the absolute values of its terms.
 
     Parameters
@@ -41,8 +43,6 @@ class Magnitude:
     """
 
     __slots__ = ("terms", "value")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: Any, terms: float | None = None) -> None:
         self.value = float(value)
@@ -50,9 +50,6 @@ class Magnitude:
 
     def __repr__(self) -> str:
         return f"Magnitude({self.value!r}, terms={self.terms!r})"
-
-    def __bool__(self) -> bool:
-        raise TypeError("a magnitude has no truth value; compare it with a number")
 
     @staticmethod
     def _lift(other: Any) -> Magnitude | None:
@@ -97,6 +94,13 @@ class Magnitude:
         a = self._lift(other)
         return NotImplemented if a is None else a / self
 
+    def __pos__(self) -> Magnitude:
+        return self
+
+    def __pow__(self, exponent: Any) -> Magnitude:
+        n = exponent_of(exponent)
+        return NotImplemented if n is None else integer_power(self, n, Magnitude(1))
+
     # ---- decisions, by the value ----
 
     def __lt__(self, other: Any) -> bool:
@@ -140,6 +144,22 @@ class Magnitude:
 
     def _apply(self, value: Any, slope: Any) -> Magnitude:
         return Magnitude(value, abs(float(slope)) * self.terms + abs(float(value)))
+
+    def sqrt(self) -> Magnitude:
+        if self.value < 0:
+            raise InputError(f"sqrt: expected a number not below 0, got {self!r}")
+        root = math.sqrt(self.value)
+        if root == 0:
+            return Magnitude(0.0, 0.0 if self.terms == 0 else math.inf)
+        return self._apply(root, 0.5 / root)
+
+    def erf(self) -> Magnitude:
+        return self._apply(elementary.erf(self.value), self.erf_slope().value)
+
+    def erf_slope(self) -> Magnitude:
+        """The derivative of erf: 2/sqrt(pi) e^(-x^2)."""
+        slope = float(elementary.erf_slope(self.value))
+        return self._apply(slope, 2 * self.value * slope)
 
     def exp(self) -> Magnitude:
         value = float(elementary.exp(self.value))

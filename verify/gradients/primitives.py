@@ -1,50 +1,280 @@
-"""Every registered primitive held against central differences, on examples from its own domain."""
+"""The whole judgement of one primitive of the registry by differences: its rules, its kinks, and its float32."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minigrad.primitive import Primitive
-from verify.gradients.differences import Report, check_gradients
+from minigrad.draw import Draw, SeededDraw
+from minigrad.primitive import PRIMITIVES, Kink, KinkPoint, Primitive, no_curvature
+from verify.gradients.check import check
+from verify.gradients.kinks import SMOOTH, surrogate
+from verify.gradients.noise import measure_noise
+from verify.gradients.paste import paste
+from verify.gradients.problem import Array, Problem, flatten, quiet
+from verify.gradients.quotient import Coordinate, Slopes, measure_slopes
+from verify.gradients.snippet import Names
+from verify.gradients.verdict import RIGHT, WRONG, Failure, Result, Verdict
 
-__all__ = ["check_primitive"]
+__all__ = ["PlainRules", "check_kink", "check_primitive", "check_single", "positions_of", "rules_of"]
 
 
-def check_primitive(primitive: Primitive, seed: int) -> Report:
-    """Compare vjp and jvp of one drawn example with central differences, entry by entry, in float64.
+@dataclass(frozen=True)
+class PlainRules:
+    """The rules of a primitive with its options filled in, as ``check`` takes them."""
 
-    A primitive with a surrogate is compared with that function, frozen at the example.
+    function: Callable[..., Array]
+    vjp: Callable[..., tuple[Any, ...]]
+    jvp: Callable[..., Array]
+    hvp: Callable[..., tuple[Any, ...]] | None
 
-    Raises
-    ------
-    AssertionError
-        Naming the primitive, argument, index, both values, and a snippet to paste.
+
+def rules_of(primitive: Primitive | str, **options: Any) -> PlainRules:
+    """The rules of a primitive, or of the one of that name, with options."""
+    rule = PRIMITIVES[primitive] if isinstance(primitive, str) else primitive
+    silent = {key: value for key, value in options.items() if not callable(value)}
+
+    def function(*arrays: Array) -> Array:
+        return rule.forward(*arrays, **options)[0]
+
+    def vjp(gy: Array, *arrays: Array) -> tuple[Any, ...]:
+        _, residuals = rule.forward(*arrays, **options)
+        return tuple(rule.vjp(gy, residuals, _needs(rule, len(arrays))))
+
+    def jvp(tangents: Sequence[Any], *arrays: Array) -> Array:
+        return rule.jvp(tuple(tangents), *arrays, **silent)
+
+    def hvp(gy: Array, tangents: Sequence[Any], *arrays: Array) -> tuple[Any, ...]:
+        assert rule.hvp is not None
+        return tuple(rule.hvp(gy, tuple(tangents), *arrays, **silent))
+
+    return PlainRules(function, vjp, jvp, None if rule.hvp is None else hvp)
+
+
+def positions_of(primitive: Primitive, count: int) -> tuple[int, ...]:
+    """The arguments that have a gradient."""
+    return tuple(range(count)) if primitive.differentiable is None else tuple(primitive.differentiable)
+
+
+def _needs(primitive: Primitive, count: int) -> list[bool]:
+    positions = positions_of(primitive, count)
+    return [n in positions for n in range(count)]
+
+
+def _names(primitive: Primitive, options: dict[str, Any], frozen: bool) -> Names:
+    plain = {key: value for key, value in options.items() if not callable(value)}
+    filled = "".join(f", {key}={paste(value)}" for key, value in plain.items())
+    lines = ["import quant", "from minigrad import PRIMITIVES", "from verify.gradients.primitives import rules_of"]
+    lines.append(f"rules = rules_of({primitive.name!r}{filled})")
+    function = "rules.function"
+    if frozen:
+        function = "surrogate"
+        lines.append(f"surrogate = lambda *a: PRIMITIVES[{primitive.name!r}].surrogate(*args{filled})(*a)")
+    return Names(function, "rules.vjp", "rules.jvp", "rules.hvp", "\n".join(lines))
+
+
+def check_primitive(primitive: Primitive, draw: Draw | int) -> Verdict:
+    """Judge one drawn example in float64, a drawn point of every kink, and one example in float32 beside float64.
+
+    A primitive with a surrogate is held against that function, frozen at the example.
+
+    Parameters
+    ----------
+    draw : where the example comes from, or a seed
+
+    Returns
+    -------
+    Verdict
+        Of ``check`` in float64, then one result a kink, then "float32".
     """
-    arrays, options = primitive.examples(np.random.Generator(np.random.Philox(key=seed)), np.float64)
-    positions = range(len(arrays)) if primitive.differentiable is None else primitive.differentiable
+    source = SeededDraw(draw) if isinstance(draw, int) else draw
+    seed = draw if isinstance(draw, int) else 0
+    arrays, options = primitive.examples(source, np.float64)
+    rules, positions = rules_of(primitive, **options), positions_of(primitive, len(arrays))
+    declaration = SMOOTH
     if primitive.surrogate is not None:
-        function: Any = primitive.surrogate(*arrays, **options)
-    else:
-
-        def function(*args: Any) -> np.ndarray:
-            return primitive.forward(*args, **options)[0]
-
-    def vjp(gy: np.ndarray, *args: Any) -> tuple[Any, ...]:
-        _, residuals = primitive.forward(*args, **options)
-        gradients = primitive.vjp(gy, residuals, [True] * len(args))
-        return tuple(gradients[n] for n in positions)
-
-    def jvp(tangents: tuple[Any, ...], *args: Any) -> np.ndarray:
-        return primitive.jvp(tangents, *args, **options)
-
-    return check_gradients(
-        f"{primitive.name} (seed {seed}, options {options})",
-        function,
-        vjp,
+        declaration = surrogate(f"{primitive.name}'s surrogate", primitive.surrogate(*arrays, **options))
+    verdict = check(
+        rules.function,
         arrays,
-        differentiable=list(positions),
+        vjp=rules.vjp,
+        jvp=rules.jvp,
+        hvp=rules.hvp,
+        name=f"{primitive.name}({', '.join(f'{k}={v!r}' for k, v in options.items())})",
+        differentiable=positions,
+        declaration=declaration,
         seed=seed,
-        jvp=jvp,
+        names=_names(primitive, options, primitive.surrogate is not None),
     )
+    kinks = tuple(check_kink(primitive, kink, source, seed) for kink in primitive.kinks)
+    single = check_single(primitive, *primitive.examples(source, np.float32), seed)
+    return verdict + Verdict(verdict.name, (*kinks, single))
+
+
+def _slopes_of(primitive: Primitive, function: Callable[..., Array], point: KinkPoint, arrays: Any) -> Slopes:
+    """The slopes of every output of a function along the element on the kink, each of shape (m,)."""
+    problem = Problem(function, arrays, name=primitive.name, differentiable=[point.position])
+    coordinate = int(np.ravel_multi_index(point.index, np.shape(arrays[point.position]))) if point.index else 0
+    noise = measure_noise(problem.evaluate, problem.point, problem.unit, problem.epsilon)
+    line = Coordinate(problem, problem.evaluate, problem.middle, coordinate)
+    slopes = measure_slopes([line], noise, problem.epsilon)
+    return Slopes(*(value[0] for value in vars(slopes).values()))
+
+
+def _slopes_at(primitive: Primitive, point: KinkPoint) -> Slopes:
+    """The slopes on either side of a kink; of a surrogate, which is another function on either side, both ones'."""
+    if primitive.surrogate is None:
+        function = rules_of(primitive, **point.options).function
+        return _slopes_of(primitive, function, point, point.arrays)
+    sides = []
+    for towards in (-np.inf, np.inf):
+        arrays = [np.array(a) for a in point.arrays]
+        moved = arrays[point.position]
+        moved[point.index] = np.nextafter(moved[point.index], towards)
+        frozen = primitive.surrogate(*arrays, **point.options)
+        sides.append(_slopes_of(primitive, frozen, point, arrays))
+    left, right = sides
+    bend, bend_error = right.value - left.value, left.error + right.error
+    settled = left.settled & right.settled
+    bent = settled & (np.abs(bend) > 2 * bend_error)
+    value, error = (left.value + right.value) / 2, (left.error + right.error) / 2
+    return Slopes(value, error, bend, bend_error, bent, left.jump | right.jump, settled)
+
+
+def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> Result:
+    """Draw a point of a declared kink: it has to be one, and vjp and jvp have to give the declared pick there.
+
+    Of a primitive with a surrogate, the kink is where the surrogate becomes another function.
+    """
+    check_name = f"kink {kink.where}"
+    point = kink.at(draw, np.float64)
+    with quiet():
+        slopes, arrays = _slopes_at(primitive, point), point.arrays
+        shape = np.shape(rules_of(primitive, **point.options).function(*arrays))
+        there = slopes.jump if kink.jump else slopes.kink
+        picked = np.where(slopes.kink, slopes.left + point.weight * slopes.bend, slopes.value)
+        error = slopes.error + slopes.bend_error
+        if kink.jump:
+            picked, error = np.where(slopes.jump, point.weight, picked), np.where(slopes.jump, 0.0, error)
+        rules = rules_of(primitive, **point.options)
+        tangents: list[Any] = [None] * len(arrays)
+        tangents[point.position] = np.zeros(arrays[point.position].shape)
+        tangents[point.position][point.index] = 1.0
+        forward = flatten(rules.jvp(tangents, *arrays), "jvp")
+        gy = np.random.default_rng([seed, 8]).uniform(0.5, 1.0, shape)
+        gradient = float(np.asarray(rules.vjp(gy, *arrays)[point.position])[point.index])
+    names = _names(primitive, point.options, False)
+    code = "\n".join(
+        [
+            "import numpy as np",
+            names.preamble,
+            f"arrays, tangents, gy = {paste(tuple(arrays))}, {paste(tuple(tangents))}, {paste(gy)}",
+            "print('jvp', rules.jvp(tangents, *arrays))",
+            f"print('vjp', rules.vjp(gy, *arrays)[{point.position}][{', '.join(map(str, point.index)) or '()'}])",
+        ]
+    )
+
+    def wrong(what: str, index: tuple[int, ...], pair: tuple[float, float], bound: float, reason: str) -> Result:
+        failure = Failure(primitive.name, what, index, *pair, bound, None, reason, code)
+        return Result(check_name, WRONG, 1 + forward.size, 1, failure=failure)
+
+    if not there.any():
+        given = float(point.arrays[point.position][point.index])
+        reason = f"is declared not differentiable, but no output has {'a jump' if kink.jump else 'a kink'} there"
+        return wrong("value", point.index, (given, given), 0.0, reason)
+    allowance = error + 8 * 2.0**-52 * np.abs(picked)
+    # The jvp of an output that moves otherwise is the business of the other checks; here all have to fit.
+    off = ~(np.abs(forward - picked) <= allowance)
+    if off.any():
+        first = int(np.argmax(off))
+        sides = f"one-sided slopes {slopes.left[first]:.6g} and {slopes.right[first]:.6g}"
+        reason = f"is not the pick declared for {kink.where}: {kink.pick} ({sides})"
+        pair = float(forward[first]), float(picked[first])
+        return wrong(
+            "jvp", tuple(int(i) for i in np.unravel_index(first, shape)), pair, float(allowance[first]), reason
+        )
+    expected = float(gy.ravel() @ picked)
+    bound = float(np.abs(gy.ravel()) @ allowance) + 8 * 2.0**-52 * float(np.abs(gy.ravel()) @ np.abs(picked))
+    if not abs(gradient - expected) <= bound:
+        reason = f"is not the pick declared for {kink.where}: {kink.pick}"
+        return wrong(f"gradient of argument {point.position}", point.index, (gradient, expected), bound, reason)
+    first = int(np.argmax(there))
+    if kink.jump:
+        note = f"a jump, derivative {forward[first]:.6g}"
+    else:
+        note = f"one-sided slopes {slopes.left[first]:.6g} and {slopes.right[first]:.6g}, pick {forward[first]:.6g}"
+    return Result(check_name, RIGHT, 1 + forward.size, note=note)
+
+
+def check_single(primitive: Primitive, arrays: Sequence[Array], options: dict[str, Any], seed: int = 0) -> Result:
+    """Value, vjp, jvp and hvp in float32 beside those in float64 at the same arguments.
+
+    They may differ by four times what the rule's float32 noise was measured to be (``noise.py``), which includes two
+    units in the last place of each element; and every result has to be float32.
+    """
+    positions = positions_of(primitive, len(arrays))
+    rules = rules_of(primitive, **options)
+    rng = np.random.default_rng([seed, 9])
+    shape = np.shape(rules.function(*arrays))
+    gy = rng.uniform(-1, 1, shape).astype(np.float32)
+    drawn = [rng.uniform(-1, 1, a.shape).astype(np.float32) for n, a in enumerate(arrays) if n in positions]
+
+    def call(rule: Callable[..., Any], *given: Any) -> Any:
+        """A rule of (gy, tangents, arrays), these all in one row: gy, a tangent for each position, the arrays."""
+        gy, rest = given[0], given[1:]
+        tangents: list[Any] = [None] * len(arrays)
+        for n, t in zip(positions, rest, strict=False):
+            tangents[n] = t
+        return rule(gy, tangents, rest[len(positions) :])
+
+    calls: dict[str, Callable[..., Any]] = {
+        "value": lambda gy, t, a: rules.function(*a),
+        "vjp": lambda gy, t, a: rules.vjp(gy, *a),
+        "jvp": lambda gy, t, a: rules.jvp(t, *a),
+    }
+    if rules.hvp is not None and primitive.hvp is not no_curvature:
+        second = rules.hvp
+        calls["hvp"] = lambda gy, t, a: second(gy, t, *a)
+    row = [gy, *drawn, *arrays]
+    doubles = [a.astype(np.float64) if a.dtype == np.float32 else a for a in row]
+    moving = [n for n, a in enumerate(row) if a.dtype == np.float32]
+    compared = 0
+    for what, rule in calls.items():
+        found = [a for a in _joined(call(rule, *row), positions) if a is not None]
+        for array in found:
+            if np.asarray(array).dtype != np.float32:
+                return _single_wrong(primitive, what, (0.0, 0.0), 0.0, f"is {np.asarray(array).dtype}, not float32")
+        got, truth = _vector(found), _vector(_joined(call(rule, *doubles), positions))
+        if got.shape != truth.shape:
+            return _single_wrong(primitive, what, (0.0, 0.0), 0.0, "has another shape in float32")
+
+        def vector(*given: Any, rule: Any = rule) -> Array:
+            return _vector(_joined(call(rule, *given), positions)).astype(np.float32)
+
+        with quiet():
+            problem = Problem(vector, row, name=primitive.name, differentiable=moving)
+            bound = 4 * measure_noise(problem.evaluate, problem.point, problem.unit, problem.epsilon).bound
+        off = ~(np.abs(got - truth) <= bound)
+        if off.any():
+            n = int(np.argmax(off))
+            pair = float(got[n]), float(truth[n])
+            return _single_wrong(primitive, what, pair, float(bound[n]), "differs from float64")
+        compared += got.size
+    return Result("float32", RIGHT, compared, note="value, vjp, jvp, hvp beside float64, within the measured noise")
+
+
+def _joined(returned: Any, positions: Sequence[int]) -> list[Any]:
+    """The arrays of a result that are of differentiable arguments, or the one array there is."""
+    return [returned[n] for n in positions] if isinstance(returned, tuple) else [returned]
+
+
+def _vector(arrays: Sequence[Any]) -> Array:
+    return np.concatenate([np.zeros(0), *(flatten(a, "result") for a in arrays if a is not None)])
+
+
+def _single_wrong(primitive: Primitive, what: str, pair: tuple[float, float], bound: float, reason: str) -> Result:
+    failure = Failure(primitive.name, f"float32 {what}", (), *pair, bound, None, reason, "# the numbers above")
+    return Result("float32", WRONG, 1, 1, failure=failure)

@@ -11,15 +11,20 @@ contains the point is the one differentiated: for DSQ ``x == l`` and ``x == u`` 
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from minigrad.errors import InputError
 from verify.gradients.ball import Undecided
+from verify.gradients.scalar import Scalar, exponent_of, integer_power
 
 __all__ = ["Series", "Undefined"]
 
 
-class Undefined:
+class Undefined(Scalar):
     """A coefficient that does not exist, such as the derivative of abs at 0: the NaN of exact numbers.
 
     A formula may compute it on a branch it does not take. Arithmetic keeps it; asking anything of it raises
@@ -27,26 +32,25 @@ class Undefined:
     """
 
     __slots__ = ("reason",)
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
-    def _keep(self, *_: Any) -> Undefined:
-        return self
+    def _keep(self, *others: Any) -> Undefined:
+        return NotImplemented if any(isinstance(other, np.ndarray) for other in others) else self
 
     def _refuse(self, *_: Any) -> Any:
         raise Undecided(self.reason)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _keep
-    __neg__ = __abs__ = _keep
+    __neg__ = __pos__ = __abs__ = __pow__ = _keep
+    sqrt = erf = erf_slope = exp = expm1 = log = log1p = tanh = _keep
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __eq__ = __ne__ = __bool__ = _refuse
-    sign = floor = bounds = nearest = enclosure = _refuse
+    sign = floor = clip = bounds = nearest = enclosure = _refuse
 
 
-class Series:
+class Series(Scalar):
     """A power series in one variable, truncated after the order it was made with.
 
     Parameters
@@ -60,8 +64,6 @@ class Series:
     """
 
     __slots__ = ("coefficients",)
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, coefficients: Any) -> None:
         self.coefficients: tuple[Any, ...] = tuple(coefficients)
@@ -93,9 +95,6 @@ class Series:
     def __repr__(self) -> str:
         return f"Series{self.coefficients}"
 
-    def __bool__(self) -> bool:
-        raise TypeError("a series has no truth value; compare it with a number")
-
     def _same_order(self, other: Series) -> None:
         if other.order != self.order:
             raise InputError(f"series of orders {self.order} and {other.order} do not combine")
@@ -105,7 +104,12 @@ class Series:
     def __neg__(self) -> Series:
         return Series(-c for c in self.coefficients)
 
+    def __pos__(self) -> Series:
+        return self
+
     def __add__(self, other: Any) -> Series:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
         if not isinstance(other, Series):
             return Series((self.constant + other, *self.coefficients[1:]))
         self._same_order(other)
@@ -114,12 +118,14 @@ class Series:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Series:
-        return self + -other
+        return NotImplemented if isinstance(other, np.ndarray) else self + -other
 
     def __rsub__(self, other: Any) -> Series:
-        return -self + other
+        return NotImplemented if isinstance(other, np.ndarray) else -self + other
 
     def __mul__(self, other: Any) -> Series:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
         if not isinstance(other, Series):
             return Series(c * other for c in self.coefficients)
         self._same_order(other)
@@ -128,6 +134,8 @@ class Series:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Series:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
         if not isinstance(other, Series):
             return Series(c / other for c in self.coefficients)
         self._same_order(other)
@@ -139,28 +147,40 @@ class Series:
         return Series(quotient)
 
     def __rtruediv__(self, other: Any) -> Series:
+        return NotImplemented if isinstance(other, np.ndarray) else self._constant_series(other) / self
+
+    def _constant_series(self, number: Any) -> Series:
         scalar = type(self.constant)
-        return Series((self.constant * 0 + other, *(scalar(0) for _ in range(self.order)))) / self
+        return Series((scalar(0) + number, *(scalar(0) for _ in range(self.order))))
+
+    def __pow__(self, exponent: Any) -> Series:
+        n = exponent_of(exponent)
+        return NotImplemented if n is None else integer_power(self, n, self._constant_series(1))
 
     # ---- decisions, by the constant coefficient ----
 
+    def _decide(self, relation: Callable[[Any, Any], Any], other: Any) -> bool:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
+        return bool(relation(self.constant, other.constant if isinstance(other, Series) else other))
+
     def __lt__(self, other: Any) -> bool:
-        return bool(self.constant < _constant(other))
+        return self._decide(operator.lt, other)
 
     def __le__(self, other: Any) -> bool:
-        return bool(self.constant <= _constant(other))
+        return self._decide(operator.le, other)
 
     def __gt__(self, other: Any) -> bool:
-        return bool(self.constant > _constant(other))
+        return self._decide(operator.gt, other)
 
     def __ge__(self, other: Any) -> bool:
-        return bool(self.constant >= _constant(other))
+        return self._decide(operator.ge, other)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.constant == _constant(other))
+        return self._decide(operator.eq, other)
 
     def __ne__(self, other: object) -> bool:
-        return bool(self.constant != _constant(other))
+        return self._decide(operator.ne, other)
 
     def sign(self) -> Any:
         """The sign of the value, locally constant."""
@@ -182,7 +202,7 @@ class Series:
         if self.constant < 0:
             return -self
         if all(_is_zero(c) for c in self.coefficients[1:]):
-            return self
+            return Series((abs(self.constant), *self.coefficients[1:]))
         missing = Undefined("abs has no derivative at 0")
         return Series((abs(self.constant), *(missing for _ in range(self.order))))
 
@@ -199,6 +219,30 @@ class Series:
                 total = total + self.coefficients[k] * k * slopes[n - k]
             b.append(total / n)
         return Series(b)
+
+    def sqrt(self) -> Series:
+        """b with b^2 = a, that is 2 b b' = a'."""
+        b = [self.constant.sqrt()]
+        if self.constant == 0:
+            if all(_is_zero(c) for c in self.coefficients[1:]):
+                return Series((*b, *self.coefficients[1:]))
+            missing = Undefined("sqrt has no derivative at 0")
+            return Series((*b, *(missing for _ in range(self.order))))
+        for n in range(1, self.order + 1):
+            total = self.coefficients[n]
+            for k in range(1, n):
+                total = total - b[k] * b[n - k]
+            b.append(total / (2 * b[0]))
+        return Series(b)
+
+    def erf(self) -> Series:
+        """b with b' = s a', where s is the slope 2/sqrt(pi) exp(-a^2)."""
+        slope = self.erf_slope()
+        return self._integrate(self.constant.erf(), lambda _, n: slope.coefficients[n])
+
+    def erf_slope(self) -> Series:
+        """s with s' = -(a^2)' s."""
+        return (-(self * self))._integrate(self.constant.erf_slope(), lambda s, n: s[n])
 
     def exp(self) -> Series:
         return self._integrate(self.constant.exp(), lambda b, n: b[n])
@@ -228,10 +272,6 @@ class Series:
 
     def log1p(self) -> Series:
         return self._logarithm(self.constant.log1p(), self.constant + 1)
-
-
-def _constant(number: Any) -> Any:
-    return number.constant if isinstance(number, Series) else number
 
 
 def _is_zero(number: Any) -> bool:

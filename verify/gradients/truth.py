@@ -15,15 +15,15 @@ import numpy as np
 from flint import fmpq
 
 from minigrad.errors import InputError
-from verify.gradients.ball import Ball, Undecided, precision
+from verify.gradients.ball import Ball, precision
 from verify.gradients.magnitude import Magnitude
+from verify.gradients.measure import agreeing_bits, largest_error, middle, rounded_up, until_decided
 from verify.gradients.series import Series
 
 __all__ = ["Bound", "Certificate", "Truth", "certify", "enclose", "sum_of_terms", "value_and_gradient"]
 
-#: Working precisions of the loop that rounds correctly; the last one is where it gives up.
+#: Working precision that the loop which rounds correctly starts with.
 FIRST_PRECISION = 128
-LAST_PRECISION = 1 << 14
 #: Working precision of a certificate: enough that the enclosure's width does not show beside an error of 2^-60.
 CERTIFICATE_PRECISION = 192
 
@@ -98,20 +98,14 @@ def value_and_gradient(formula: Formula, args: Sequence[float]) -> Truth:
     Undecided
         If 16384 bits do not settle a result.
     """
-    bits = FIRST_PRECISION
-    while True:
-        try:
-            value, partials = enclose(formula, args, bits)
-            with precision(bits):
-                rounded = value.nearest()
-                gradient = tuple(p.nearest() for p in partials)
-            break
-        except Undecided:
-            if bits >= LAST_PRECISION:
-                raise
-            bits *= 2
+
+    def rounded() -> tuple[float, tuple[float, ...]]:
+        value, partials = _evaluate(formula, args, Ball)
+        return value.nearest(), tuple(p.nearest() for p in partials)
+
+    value, gradient = until_decided(rounded, FIRST_PRECISION)
     value_terms, gradient_terms = sum_of_terms(formula, args)
-    return Truth(rounded, gradient, value_terms, gradient_terms)
+    return Truth(value, gradient, value_terms, gradient_terms)
 
 
 @dataclass(frozen=True)
@@ -161,27 +155,23 @@ class Certificate:
         return "\n".join([f"{self.points} points", *(str(bound) for bound in self.bounds)])
 
 
-def _agreeing_bits(error: fmpq, terms: fmpq) -> float:
-    """The largest k with error <= 2^-k terms, exactly."""
-    if error == 0:
-        return math.inf
-    if terms == 0:
-        return -math.inf
-    quotient = terms / error
-    if quotient >= 1:
-        return int(quotient.floor()).bit_length() - 1
-    return -(int((1 / quotient).ceil()) - 1).bit_length()
+def _bounds_at(
+    formula: Formula, args: tuple[float, ...], index: int, names: Sequence[str], results: Sequence[float]
+) -> list[Bound]:
+    """One bound an output at one point."""
+    value_terms, gradient_terms = sum_of_terms(formula, args)
 
+    def measured() -> list[Bound]:
+        value, partials = _evaluate(formula, args, Ball)
+        bounds = []
+        rows = zip(names, results, (value, *partials), (value_terms, *gradient_terms), strict=True)
+        for name, got, truth, terms in rows:
+            error = largest_error(got, truth)
+            bits = agreeing_bits(error, fmpq(*terms.as_integer_ratio()))
+            bounds.append(Bound(name, bits, index, args, got, middle(truth), rounded_up(error), terms))
+        return bounds
 
-def _largest_error(got: float, truth: Ball) -> fmpq:
-    """The distance from ``got`` to the far end of the enclosure."""
-    low, high = truth.bounds()
-    exact = fmpq(*got.as_integer_ratio())
-    return max(abs(exact - low), abs(exact - high))
-
-
-def _up(rational: fmpq) -> float:
-    return math.nextafter(int(rational.p) / int(rational.q), math.inf)
+    return until_decided(measured, CERTIFICATE_PRECISION)
 
 
 def certify(
@@ -225,17 +215,9 @@ def certify(
     worst: list[Bound | None] = [None] * len(computed)
     for index in range(points[0].size):
         args = tuple(float(p[index]) for p in points)
-        truth_value, truth_partials = enclose(formula, args, CERTIFICATE_PRECISION)
-        terms_value, terms_partials = sum_of_terms(formula, args)
-        rows = zip(computed, (truth_value, *truth_partials), (terms_value, *terms_partials), strict=True)
-        with precision(CERTIFICATE_PRECISION):
-            for output, (array, truth, terms) in enumerate(rows):
-                got = float(array[index])
-                error = _largest_error(got, truth)
-                bits = _agreeing_bits(error, fmpq(*terms.as_integer_ratio()))
-                known = worst[output]
-                if known is None or bits < known.bits:
-                    middle = sum(truth.bounds(), fmpq(0)) / 2
-                    nearest = int(middle.p) / int(middle.q)
-                    worst[output] = Bound(names[output], bits, index, args, got, nearest, _up(error), terms)
+        results = [float(array[index]) for array in computed]
+        for output, bound in enumerate(_bounds_at(formula, args, index, names[: len(results)], results)):
+            known = worst[output]
+            if known is None or bound.bits < known.bits:
+                worst[output] = bound
     return Certificate(points[0].size, tuple(bound for bound in worst if bound is not None))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Page"]
+__all__ = ["Page", "power_of_two"]
 
 _STYLE = """
 :root { color-scheme: light; --ink: #212529; --soft: #6c757d; --line: #dee2e6; --good: #2b8a3e; --bad: #c92a2a; }
@@ -32,6 +33,9 @@ code { background: #e9ecef; border-radius: 4px; padding: 1px 5px; font-size: 13p
 """
 
 
+_SUPERSCRIPT = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 @dataclass
 class Page:
     """Sections in the order they are added; ``html`` is the finished page.
@@ -52,6 +56,10 @@ class Page:
         """A heading and paragraphs of plain text."""
         text = "".join(f"<p>{html.escape(p)}</p>" for p in paragraphs)
         self._parts.append(f"<h2>{html.escape(heading)}</h2>{text}")
+
+    def link(self, text: str, page: str) -> None:
+        """A paragraph that leads to another page in the same folder."""
+        self._parts.append(f'<p><a href="{html.escape(page, quote=True)}">{html.escape(text)}</a></p>')
 
     def table(
         self, header: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]], text_columns: int = 1
@@ -88,3 +96,8 @@ class Page:
             f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><main>'
             f'<h1>{title}</h1><p class="lead">{html.escape(self.lead)}</p>{"".join(self._parts)}</main></body></html>\n'
         )
+
+
+def power_of_two(bits: float) -> str:
+    """2 to the power of minus ``bits`` as text; "exact" for infinitely many."""
+    return "exact" if bits == math.inf else "2" + f"-{bits:g}".translate(_SUPERSCRIPT)

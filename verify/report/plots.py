@@ -18,7 +18,7 @@ from quant.dsq import DSQ
 __all__ = ["method_plot", "quantizer_curve", "training_curves", "weight_histograms"]
 
 SOFT, HARD, SLOPE, FLOAT = "#0b6e8f", "#d1495b", "#6a994e", "#6c757d"
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "minigrad",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -34,7 +34,7 @@ _STYLE: Any = {
 
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight")
     return text.getvalue()[text.getvalue().index("<svg") :]
 
@@ -49,7 +49,7 @@ def _smooth(values: Sequence[float], width: int = 25) -> tuple[np.ndarray, np.nd
 
 def training_curves(floating: History, quantized: History, bits: int) -> str:
     """Loss (means of 25 steps) and test accuracy of both phases over the steps."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 2.8))
         loss, accuracy = figure.subplots(1, 2)
         start = 0
@@ -91,7 +91,7 @@ def _window(quantizer: DSQ) -> tuple[float, float]:
 
 def quantizer_curve(name: str, quantizer: DSQ) -> str:
     """Soft and hard function of one quantizer as learned, and below the gradient by x."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.0, 2.9))
         axes, slope = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1], "hspace": 0.12})
         _draw_curve(axes, slope, quantizer)
@@ -106,7 +106,7 @@ def quantizer_curve(name: str, quantizer: DSQ) -> str:
 
 def weight_histograms(name: str, before: np.ndarray, after: np.ndarray, quantizer: DSQ) -> str:
     """Weights of one layer before quantization-aware training and after, and the part of them at each level."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.0, 2.0))
         axes = figure.subplots()
         reach = max(float(np.abs(before).max()), float(np.abs(after).max()), float(quantizer.u.data))
@@ -132,7 +132,7 @@ def method_plot(l: float, u: float, alpha: float, bits: int, kind: str) -> bytes
     """Soft and hard function of DSQ and the partial derivatives by x, l, u and alpha; a png, svg or pdf."""
     x = np.linspace(l - 0.15 * (u - l), u + 0.15 * (u - l), 4000)
     partials = dsq.soft_partials(x, l, u, alpha, bits)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 5.2), layout="constrained")
         grid = figure.add_gridspec(4, 2)
         axes = figure.add_subplot(grid[:, 0])

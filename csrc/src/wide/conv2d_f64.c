@@ -1,7 +1,7 @@
 /* Convolutions in double, compiled once for each vector width. */
 #define REAL double
 #define REAL_IS_FLOAT 0
-#define FUNCTION_OF(name, wide) mgk_f64_##name##_##wide
+#define FUNCTION_OF(name, wide) mgk_conv2d_f64_##name##_##wide
 #define FUNCTION_AT(name, wide) FUNCTION_OF(name, wide)
 #define FUNCTION(name) FUNCTION_AT(name, MGK_WIDE)
 

@@ -19,8 +19,6 @@ typedef struct terms {
     size_t taps, channels, pixel_step; /* pixel_step: from one output's source to the next one's, in elements */
 } terms;
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE void tile(const terms *t, const REAL *source, const REAL *weights, REAL *out, size_t out_step, size_t valid,
                  const size_t vectors, const size_t pixels)
 {
@@ -149,13 +147,6 @@ static void place(const REAL *image, size_t height, size_t width, size_t channel
     }
 }
 
-static mgk_border input_border(const mgk_conv2d *conv)
-{
-    const mgk_border border = {conv->pad_top, conv->pad_left, conv->height + conv->pad_top + conv->pad_bottom,
-                               conv->width + conv->pad_left + conv->pad_right};
-    return border;
-}
-
 void FUNCTION(forward)(const mgk_conv2d *conv, const REAL *x, const REAL *w, REAL *y, size_t image_begin,
                        size_t image_end, char *workspace, mgk_workspace parts)
 {
@@ -165,7 +156,7 @@ void FUNCTION(forward)(const mgk_conv2d *conv, const REAL *x, const REAL *w, REA
     size_t *const offsets = (size_t *)(void *)workspace, *const order = offsets + taps;
     REAL *const weights = (REAL *)(void *)(workspace + parts.taps);
     REAL *const padded = (REAL *)(void *)(workspace + parts.taps + parts.weights);
-    const mgk_border border = input_border(conv);
+    const mgk_border border = mgk_input_border(conv);
     for (size_t n = 0; n < taps; n++) {
         order[n] = n;
         offsets[n] =
@@ -292,7 +283,7 @@ void FUNCTION(grad_weight)(const mgk_conv2d *conv, const REAL *x, const REAL *dy
     REAL *const sum = (REAL *)(void *)(workspace + parts.taps);
     REAL *const padded = (REAL *)(void *)(workspace + parts.taps + parts.weights);
     REAL *const gradient = (REAL *)(void *)(workspace + parts.taps + parts.weights + parts.image);
-    const mgk_border border = input_border(conv);
+    const mgk_border border = mgk_input_border(conv);
     /* With dilation 1 the taps of a kernel row are consecutive in x and run as one. */
     const size_t runs = conv->dilation_x == 1 ? 1 : conv->kernel_width;
     const size_t run = conv->kernel_width * ic / runs;

@@ -22,6 +22,7 @@
 #define REGISTERS 16
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
 #define LANES (VECTOR_BYTES / sizeof(REAL))
 
 #if MGK_WIDE == 0

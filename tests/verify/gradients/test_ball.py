@@ -112,7 +112,29 @@ def test_object_arrays_stay_sound():
         array.astype(np.float64)
 
 
+def test_beside_an_object_array_a_number_meets_every_element():
+    array = np.array([[Ball(1), Ball(2)], [Ball(-4), Ball(0.5)]], dtype=object)
+    two = Ball(2)
+    values = [[1, 2], [-4, Fraction(1, 2)]]
+    for got, expected in (
+        (two + array, lambda v: 2 + v),
+        (array - two, lambda v: v - 2),
+        (two - array, lambda v: 2 - v),
+        (array * two, lambda v: 2 * v),
+        (two / array, lambda v: 2 / Fraction(v)),
+        (array / two, lambda v: Fraction(v) / 2),
+    ):
+        assert got.shape == (2, 2) and got.dtype == object
+        assert [[x.exact for x in row] for row in got] == [[Ball(expected(v)).exact for v in row] for row in values]
+    assert (array < two).tolist() == [[True, False], [True, True]]
+    assert (two <= array).tolist() == [[False, True], [False, False]]
+    assert (array == two).tolist() == [[False, True], [False, False]]
+    with pytest.raises(Undecided):
+        wide(1, 1) < array  # noqa: B015
+
+
 def test_numpy_scalars_are_numbers():
+    assert np.float64(2) > Ball(1) and (np.array(2.0) * Ball(3)).exact == 6
     assert (np.float64(0.1) + Ball(0)).exact == fmpq(*(0.1).as_integer_ratio())
     assert (np.float32(0.1) * Ball(1)).exact == fmpq(*float(np.float32(0.1)).as_integer_ratio())
     assert np.int64(3) - Ball(1) == 2
@@ -150,7 +172,7 @@ def test_nearest_rounds_half_to_even(bits):
 
 def test_functions_of_zero_stay_exact():
     zero = Ball(0)
-    for result in (zero.tanh(), zero.log1p(), zero.expm1(), Ball(1).log()):
+    for result in (zero.tanh(), zero.erf(), zero.sqrt(), zero.log1p(), zero.expm1(), Ball(1).log()):
         assert result.exact == 0
     assert zero.exp().exact == 1
     assert (zero * wide(3, 1)).exact == 0
@@ -173,9 +195,9 @@ def test_powers_of_a_logarithm_are_rational(alpha, n):
 # ---- enclosures contain the truth, and are as narrow as the precision says ----
 
 
-@given(moderate, st.sampled_from(["exp", "expm1", "tanh", "log", "log1p"]))
+@given(moderate, st.sampled_from(["exp", "expm1", "tanh", "log", "log1p", "sqrt", "erf", "erf_slope"]))
 def test_enclosures_contain_the_truth(a, name):
-    if name == "log" and a <= 0:
+    if name in ("log", "sqrt") and a <= 0:
         a = -a + 1
     if name == "log1p" and a <= -1:
         a = -a
@@ -196,12 +218,45 @@ def test_enclosures_contain_the_truth(a, name):
 @given(st.floats(-20, 20))
 def test_functions_agree_with_the_standard_library(a):
     with precision(4000):
-        for name in ("exp", "expm1", "tanh"):
+        for name in ("exp", "expm1", "tanh", "erf"):
             truth = getattr(Ball(a), name)().nearest()
             assert math.isclose(getattr(math, name)(a), truth, rel_tol=1e-15)
+        assert math.isclose(Ball(a).erf_slope().nearest(), 2 / math.sqrt(math.pi) * math.exp(-a * a), rel_tol=1e-13)
         if a > 0:
+            assert math.isclose(math.sqrt(a), Ball(a).sqrt().nearest(), rel_tol=1e-15)
             assert math.isclose(math.log(a), Ball(a).log().nearest(), rel_tol=1e-14, abs_tol=1e-300)
             assert math.isclose(math.log1p(a), Ball(a).log1p().nearest(), rel_tol=1e-15)
+
+
+@given(st.fractions(0, 1000))
+def test_roots_of_rational_squares_are_rational(root):
+    assert (Ball(root * root).sqrt()).exact == Ball(root).exact
+    assert Ball(2 * root * root).sqrt().exact is None or root == 0
+
+
+@given(finite, st.integers(-6, 6))
+def test_whole_powers_of_rationals_are_exact(a, n):
+    if a or n >= 0:
+        assert (Ball(a) ** n).exact == Ball(Fraction(a) ** n).exact
+        assert (Ball(a) ** float(n)).exact == (Ball(a) ** Ball(n)).exact == (Ball(a) ** n).exact
+
+
+def test_powers_of_enclosures_and_large_powers():
+    cube = wide(-2, 0.25) ** 3
+    assert contains(cube, fmpq(-8)) and contains(cube, fmpq(-9, 4) ** 3) and cube < -4
+    assert (wide(3, 1) ** 0).exact == 1
+    assert contains(Ball(3) ** 100, fmpq(3) ** 100) and (Ball(3) ** 64).exact == 3**64
+    assert (Ball(2).log() ** 1).exp().exact == 2
+    for power in (lambda: Ball(0) ** -1, lambda: Ball(0) ** -100, lambda: (Ball(1) - 1) ** -2):
+        with pytest.raises(ZeroDivisionError):
+            power()
+    with pytest.raises(Undecided):
+        wide(0, 1) ** -1
+    for exponent in (0.5, Fraction(1, 3), Ball(0.5)):
+        with pytest.raises(InputError, match="whole number"):
+            Ball(2) ** exponent
+    with pytest.raises(TypeError):
+        Ball(2) ** "2"
 
 
 def test_signs_of_logarithms_need_no_precision():
@@ -211,11 +266,19 @@ def test_signs_of_logarithms_need_no_precision():
 
 
 def test_domains():
-    for question in (lambda: Ball(0).log(), lambda: Ball(-1).log1p(), lambda: wide(-3, 1).log()):
+    for question in (
+        lambda: Ball(0).log(),
+        lambda: Ball(-1).log1p(),
+        lambda: wide(-3, 1).log(),
+        lambda: Ball(-4).sqrt(),
+        lambda: wide(-3, 1).sqrt(),
+    ):
         with pytest.raises(InputError):
             question()
     with pytest.raises(Undecided):
         wide(0.5, 1).log()
+    with pytest.raises(Undecided):
+        wide(0.5, 1).sqrt()
     with pytest.raises(ZeroDivisionError):
         Ball(1) / Ball(0)
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad.elementary import exp, expm1, log, log1p, tanh
+from minigrad.elementary import erf, erf_slope, exp, expm1, log, log1p, sqrt, tanh
+from minigrad.errors import InputError
 from verify.gradients.ball import Ball, precision
 from verify.gradients.magnitude import Magnitude
 from verify.gradients.series import Series
@@ -22,6 +23,8 @@ FORMULAS = [
     (lambda a, b, c: exp((a - b) * 0.01) / (1 + exp(c * 0.01)), 5),
     (lambda a, b, c: log1p(a * a) - log(1 + b * b) + expm1(c * 0.001), 5),
     (lambda a, b, c: a - b * (a / b), 3),
+    (lambda a, b, c: erf(a * 0.01) - erf(b * 0.01) + erf_slope(c * 0.01), 4),
+    (lambda a, b, c: sqrt(a * a + b * b) - abs(c) ** 3 / (1 + c * c), 6),
 ]
 
 
@@ -39,6 +42,13 @@ def test_the_rules():
     assert a.log().terms == pytest.approx(5 / 3 + math.log(3), rel=1e-15)
     assert a.log1p().terms == pytest.approx(5 / 4 + math.log(4), rel=1e-15)
     assert b.expm1().terms == pytest.approx(math.exp(-2) * 7 + 1 - math.exp(-2), rel=1e-14)
+    assert a.sqrt().terms == pytest.approx(0.5 / math.sqrt(3) * 5 + math.sqrt(3), rel=1e-15)
+    slope = 2 / math.sqrt(math.pi) * math.exp(-9)
+    assert a.erf().terms == pytest.approx(slope * 5 + math.erf(3), rel=1e-14)
+    assert a.erf_slope().terms == pytest.approx(6 * slope * 5 + slope, rel=1e-14)
+    assert (a**3).value == 27 and (a**3).terms == 3 * 9 * 5
+    assert (b**-1).terms == (1 / b).terms and (b**0).terms == 1
+    assert Magnitude(0).sqrt().terms == 0 and Magnitude(0, 1).sqrt().terms == math.inf
     assert a > 2 and a >= 3 and a <= b + 5 and b < a and a != b and a == 3
     assert (a.clip(0, 4) is a, a.clip(0, 1).terms, a.clip(4, 5).value) == (True, 1.0, 4.0)
     assert (a.sign(), b.sign(), Magnitude(0).sign()) == (1, -1, 0)
@@ -72,7 +82,16 @@ def test_derivatives_count_what_they_lose():
     assert 1.0 <= slope.terms <= 6.0 and slope.value < 1e-12
 
 
+def test_domains():
+    with pytest.raises(InputError, match="sqrt"):
+        Magnitude(-1).sqrt()
+    with pytest.raises(InputError, match="whole number"):
+        Magnitude(2) ** 0.5
+
+
 def test_no_mixing_with_arrays():
+    array = np.array([Magnitude(1, 2), 2.0], dtype=object)
+    assert [m.terms for m in Magnitude(3) - array] == [5, 5]
     with pytest.raises(TypeError):
         Magnitude(1) + np.array([1.0])
     for convert in (bool, hash):

@@ -3,6 +3,7 @@
 import math
 
 import flint
+import numpy as np
 import pytest
 from flint import fmpq
 from hypothesis import given
@@ -32,7 +33,7 @@ def assert_same(a: Series, b: Series) -> None:
     assert all(overlap(p, q) for p, q in zip(a.coefficients, b.coefficients, strict=True)), (a, b)
 
 
-@given(points, st.sampled_from(["exp", "expm1", "log1p", "log", "tanh"]))
+@given(points, st.sampled_from(["exp", "expm1", "log1p", "log", "tanh", "sqrt", "erf", "erf_slope"]))
 def test_functions_against_arb_series(x, name):
     """Of an inner series with all coefficients, so that every recurrence is used."""
     x = abs(x)
@@ -47,8 +48,10 @@ def test_functions_against_arb_series(x, name):
                 theirs = theirs.exp()
             elif name == "expm1":
                 theirs = theirs.exp() - 1
-            elif name == "log":
-                theirs = theirs.log()
+            elif name in ("log", "sqrt", "erf"):
+                theirs = getattr(theirs, name)()
+            elif name == "erf_slope":
+                theirs = (-theirs * theirs).exp() * (2 / flint.arb.pi().sqrt())
             elif name == "log1p":
                 theirs = (theirs + 1).log()
             else:
@@ -83,6 +86,16 @@ def test_identities(x):
         assert_same((t * t + 1).log(), (t * t).log1p())
         assert_same((t.expm1()).log1p(), t)
         assert_same(t.tanh(), ((2 * t).exp() - 1) / ((2 * t).exp() + 1))
+
+
+@given(points, st.integers(-4, 5))
+def test_whole_powers_are_products(x, n):
+    t = series(x, 1.0, -0.5, 0.25, 2.0, 0.0, -1.0)
+    power, product = t**n, Series([Ball(1), *[Ball(0)] * ORDER])
+    for _ in range(abs(n)):
+        product = product * t if n > 0 else product / t
+    assert all((a - b).exact == 0 for a, b in zip(power.coefficients, product.coefficients, strict=True))
+    assert x_plus_t(0.0, 2) ** 2 == 0 and (x_plus_t(0.0, 2) ** 2).derivative(2).exact == 2
 
 
 def test_derivatives_carry_the_factorial():
@@ -120,6 +133,42 @@ def test_abs_at_zero_is_undefined_and_only_raises_when_used():
         with pytest.raises(Undecided, match="abs has no derivative at 0"):
             question()
     assert abs(x_plus_t(-2.0, 1)).derivative() == -1
+
+
+def test_the_root_at_zero_has_no_derivative():
+    root = x_plus_t(0.0, 2).sqrt()
+    assert root.constant.exact == 0
+    for n in (1, 2):
+        with pytest.raises(Undecided, match="sqrt has no derivative at 0"):
+            root.derivative(n).nearest()
+    assert series(0.0, 0.0, 0.0).sqrt().derivative().exact == 0
+    with pytest.raises(InputError, match="sqrt"):
+        x_plus_t(-1.0).sqrt()
+
+
+def test_what_is_undefined_stays_so_through_every_function():
+    missing = Undefined("nothing here")
+    for name in ("sqrt", "erf", "erf_slope", "exp", "expm1", "log", "log1p", "tanh"):
+        assert getattr(missing, name)() is missing
+    assert missing**2 is missing and +missing is missing
+    array = np.array([Ball(1), Ball(2)], dtype=object)
+    assert (array * missing).tolist() == (missing * array).tolist() == [missing, missing]
+
+
+def test_beside_an_object_array_a_series_meets_every_element():
+    t = x_plus_t(2.0, 1)
+    array = np.array([Ball(1), t, 3.0], dtype=object)
+    for got, expected in (
+        (t + array, [1, 2, 1]),
+        (array - t, [-1, 0, -1]),
+        (t - array, [1, 0, 1]),
+        (array * t, [1, 4, 3]),
+        (array / t, [Ball(-1) / 4, 0, Ball(-3) / 4]),
+    ):
+        assert [(x.derivative() - y).exact for x, y in zip(got, expected, strict=True)] == [0, 0, 0]
+    assert (array < t).tolist() == (t > array).tolist() == [True, False, False]
+    with pytest.raises(TypeError):
+        t + np.array([1.0])
 
 
 def test_an_undecided_value_raises():

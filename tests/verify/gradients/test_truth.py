@@ -154,6 +154,17 @@ def test_wrong_where_nothing_may_be_wrong():
     assert below["dx"].bits == -math.inf and below.bits == -math.inf
 
 
+def test_a_certificate_takes_the_precision_it_needs():
+    """Which branch is taken is decided by a sum 2^-300 above 1."""
+
+    def hard(x):
+        return select(1 + tanh(x * 2.0**-300) > 1, x * x, -x)
+
+    x = np.array([3.0, -3.0])
+    assert certify(hard, [x], np.array([9.0, 3.0]), (np.array([6.0, -1.0]),)).bits == math.inf
+    assert certify(hard, [x], np.array([9.0, 9.0]), (np.array([6.0, -1.0]),))["y"].bits < 2
+
+
 def test_dsq_is_certified_quickly_and_a_sign_error_is_not():
     rng = np.random.default_rng(7)
     x = rng.normal(size=200).astype(np.float64)
