@@ -10,9 +10,11 @@ CC_NAME := $(or $(SYSTEM_CC),$(CURDIR)/$(BIN)/zig-cc)
 C_SOURCES := $(shell find csrc -name '*.[ch]' -o -name CMakeLists.txt -o -name '*.cmake')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CMAKE := $(BIN)/cmake
+PEER_TESTS := tests/verify/peers tests/verify/oracle tests/verify/gradients/test_adapters.py tests/minigrad/optim \
+  tests/minigrad/ops/test_against_torch.py
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign torch bench clean
+.PHONY: demo test setup lint ctest pytest campaign peers bench clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -60,12 +62,16 @@ pytest: setup
 campaign: setup
 	@HYPOTHESIS_PROFILE=intense $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)
 
-# The tests that need PyTorch, in an environment of their own.
-torch: setup
-	@$(PYTHON) -m venv .venv/torch
-	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install scikit-build-core cmake ninja
-	@.venv/torch/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation -e '.[cross,test,torch]'
-	@.venv/torch/bin/python -m pytest tests/verify/oracle $(PYTEST)
+# What needs PyTorch, JAX or HIPS autograd, in an environment of its own: all tests that skip without them, and the
+# stored measurements (conventions at kinks, what the peers' checkers let through) made again and compared.
+peers: .venv/peers/installed
+	@.venv/peers/bin/python -m pytest $(PEER_TESTS) $(PYTEST)
+
+.venv/peers/installed: .venv/built
+	@$(PYTHON) -m venv .venv/peers
+	@.venv/peers/bin/python -m pip --disable-pip-version-check --quiet install scikit-build-core cmake ninja
+	@.venv/peers/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation -e '.[cross,test,peers]'
+	@touch $@
 
 # The kernels side by side: ratios, and instruction counts on AArch64.
 bench: setup

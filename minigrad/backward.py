@@ -61,7 +61,8 @@ def walk(root: Tensor, gradient: Any, caller: str, *, graph: bool, retain: bool)
             continue
         for parent, g in _pull(record, gy, graph):
             before = gradients.get(id(parent))
-            gradients[id(parent)] = g if before is None else before + g
+            with np.errstate(all="ignore"):
+                gradients[id(parent)] = g if before is None else before + g
         if not retain:
             record.close()
 
@@ -76,7 +77,8 @@ def _pull(record: Record, gy: Any, graph: bool) -> Iterator[tuple[Tensor, Any]]:
     needs = [False] * len(record.arguments)
     for n, _ in parents:
         needs[n] = True
-    found = record.primitive.vjp(gy, record.residuals, needs)
+    with np.errstate(all="ignore"):
+        found = record.primitive.vjp(gy, record.residuals, needs)
     for n, parent in parents:
         if found[n] is not None:
             yield parent, found[n]

@@ -76,7 +76,7 @@ def distinct(draw: Draw, shape: Shape, step: float = 0.125) -> np.ndarray:
     """Numbers around 0 of which no two are closer than half a step."""
     count = int(np.prod(shape, dtype=np.int64))
     grid = (draw.permutation(count) - count / 2) * step
-    return grid.reshape(shape) + draw.uniform(0.0, step / 2, shape)
+    return np.asarray(grid.reshape(shape) + draw.uniform(0.0, step / 2, shape))
 
 
 def shape_of(draw: Draw, dimensions: tuple[int, int] = (1, 3), size: tuple[int, int] = (1, 4)) -> Shape:

@@ -132,8 +132,8 @@ def _exact_pdf(x: Any) -> Any:
 def normal_cdf(x: Any) -> Any:
     """The distribution function of the normal distribution, (1 + erf(x / sqrt 2)) / 2.
 
-    Its relative error in float64 is below (4 + 2 x^2) 2^-53 down to the least normal number: for negative x it is half of
-    erfc, not of 1 + erf.
+    Its relative error in float64 is below (4 + 2 x^2) 2^-53 down to the least normal number: for negative x it is half
+    of erfc, not of 1 + erf.
     """
     value, dtype = in_double(x)
     z = value * _ROOT_HALF

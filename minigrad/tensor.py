@@ -249,7 +249,8 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{rule.name}: argument {position}: expected numbers, got dtype {array.dtype}")
     if not (_recording and any(t.requires_grad for t in tensors)):
-        return Tensor._of(np.asarray(rule.forward(*arrays, **options)[0]))
+        with np.errstate(all="ignore"):
+            return Tensor._of(np.asarray(rule.forward(*arrays, **options)[0]))
     if rule.differentiable is not None:
         for position, argument in enumerate(arguments):
             if isinstance(argument, Tensor) and argument.requires_grad and position not in rule.differentiable:
@@ -259,7 +260,8 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
     kept = tuple(a if isinstance(a, Tensor) else v for a, v in zip(arguments, arrays, strict=True))
     # Held before the forward runs, so that a result which is a view is locked with its base.
     record = Record(rule, kept, arrays)
-    value, record.residuals = rule.forward(*arrays, **options)
+    with np.errstate(all="ignore"):  # infinities and NaN are values
+        value, record.residuals = rule.forward(*arrays, **options)
     record.options = {name: option for name, option in options.items() if not callable(option)}
     result = Tensor._of(np.asarray(value), requires_grad=True)
     result._record = record

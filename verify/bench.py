@@ -21,6 +21,8 @@ from verify.kernels.targets import emulated
 
 #: height = width, channels in and out, stride: the layers of the small network.
 LAYERS = ((32, 3, 16, 1), (32, 16, 32, 2), (16, 32, 32, 1), (16, 32, 64, 2), (8, 64, 64, 1))
+#: height = width, channels, stride: depthwise layers of MobileNetV2 for 32x32 images.
+DEPTHWISE = ((32, 96, 1), (32, 144, 2), (16, 192, 1), (8, 384, 1), (4, 960, 1))
 _BATCH = 64
 _ROUNDS = 7
 
@@ -66,6 +68,35 @@ def convolutions() -> None:
         print(f"{f'{ic} to {oc} @{size} /{stride}':<20}{rates}{blas / forward:>16.1f}x{reference / single:>11.0f}x")
 
 
+def _by_taps(x: np.ndarray, w: np.ndarray, g: Geometry) -> np.ndarray:
+    """A depthwise convolution as NumPy users write it: a product and a sum a tap."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    (oh, ow), (sy, sx) = g.output, g.stride
+    y = np.zeros(g.output_shape, x.dtype)
+    for ky, kx in np.ndindex(*g.kernel):
+        y += padded[:, ky : ky + (oh - 1) * sy + 1 : sy, kx : kx + (ow - 1) * sx + 1 : sx] * w[ky, kx, 0]
+    return y
+
+
+def depthwise() -> None:
+    """Float32 depthwise convolution: C against a product and a sum a tap in NumPy."""
+    print(f"\nfloat32 depthwise convolution 3x3, batch {_BATCH}: GFLOP/s of C; how many times faster than NumPy's")
+    print(f"{'layer':<20}{'forward':>9}{'dx':>7}{'dw':>7}{'taps in NumPy':>17}")
+    rng = np.random.default_rng(0)
+    for size, channels, stride in DEPTHWISE:
+        g = Geometry.of((_BATCH, size, size, channels), (3, 3, 1, channels), stride, 1, 1, channels)
+        x, w, dy = (rng.standard_normal(s).astype(np.float32) for s in (g.input_shape, g.weight_shape, g.output_shape))
+        forward, dx, dw, taps = _interleaved(
+            partial(conv_kernels.forward, x, w, g),
+            partial(conv_kernels.grad_input, dy, w, g),
+            partial(conv_kernels.grad_weight, x, dy, g),
+            partial(_by_taps, x, w, g),
+        )
+        flop = 2.0 * 9 * np.prod(g.output_shape)
+        rates = "".join(f"{flop / t / 1e9:>{width}.0f}" for t, width in ((forward, 9), (dx, 7), (dw, 7)))
+        print(f"{f'{channels} @{size} /{stride}':<20}{rates}{taps / forward:>16.1f}x")
+
+
 def quantizers() -> None:
     """DSQ, a million float32 elements: C against the formulas in NumPy."""
     rng = np.random.default_rng(0)
@@ -101,5 +132,6 @@ def instructions() -> None:
 
 if __name__ == "__main__":
     convolutions()
+    depthwise()
     quantizers()
     instructions()

@@ -129,9 +129,9 @@ MGK_API mgk_status mgk_depthwise_f64_grad_input(mgk_path path, const mgk_conv2d 
                                                 void *workspace, size_t workspace_size);
 
 /* sums: MGK_CHUNKS arrays of the weights' shape, one a chunk. */
-MGK_API mgk_status mgk_depthwise_f32_grad_weight(mgk_path path, const mgk_conv2d *conv, const float *x,
-                                                 const float *dy, float *sums, size_t chunk_begin, size_t chunk_end,
-                                                 void *workspace, size_t workspace_size);
+MGK_API mgk_status mgk_depthwise_f32_grad_weight(mgk_path path, const mgk_conv2d *conv, const float *x, const float *dy,
+                                                 float *sums, size_t chunk_begin, size_t chunk_end, void *workspace,
+                                                 size_t workspace_size);
 MGK_API mgk_status mgk_depthwise_f64_grad_weight(mgk_path path, const mgk_conv2d *conv, const double *x,
                                                  const double *dy, double *sums, size_t chunk_begin, size_t chunk_end,
                                                  void *workspace, size_t workspace_size);

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.errors import InputError
 
-__all__ = ["Axis", "axes_of", "axis_of", "count_along", "is_integer", "kept_shape", "one_float_dtype"]
+__all__ = ["Axis", "axes_of", "axis_of", "count_along", "is_integer", "is_number", "kept_shape", "one_float_dtype"]
 
 Axis = int | tuple[int, ...] | None
 Shape = tuple[int, ...]
@@ -19,6 +19,11 @@ Shape = tuple[int, ...]
 def is_integer(value: Any) -> bool:
     """A Python or NumPy integer, but no bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """A Python or NumPy real number, but no bool."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def axis_of(name: str, ndim: int, axis: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.draw import Draw, floats, shape_of
 from minigrad.errors import InputError
+from minigrad.ops.arguments import is_number
 from minigrad.primitive import Example, Primitive, no_curvature, register
 
 __all__ = ["dropout_forward"]
@@ -26,7 +27,7 @@ def _check(x: Array, keep: Array, rate: float) -> None:
         fits = False
     if not fits:
         raise InputError(f"dropout: keep: expected a shape that broadcasts to that of x, {x.shape}, got {keep.shape}")
-    if not 0 <= rate < 1:
+    if not is_number(rate) or not 0 <= rate < 1:
         raise InputError(f"dropout: rate: expected a number in [0, 1), got {rate!r}")
 
 

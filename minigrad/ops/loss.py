@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.draw import Draw, floats, shape_of
 from minigrad.elementary import exp, log
 from minigrad.errors import InputError
-from minigrad.ops.arguments import one_float_dtype
+from minigrad.ops.arguments import is_number, one_float_dtype
 from minigrad.ops.softmax import exponentials, softmax_slope
 from minigrad.primitive import Example, Primitive, no_curvature, register
 from minigrad.reduction import tree_sum
@@ -85,7 +85,7 @@ def cross_entropy_forward(logits: Array, labels: Array, label_smoothing: float =
         If the shapes do not fit, the batch is empty, a label is no class, or the smoothing is out of range.
     """
     _check_labels("cross_entropy", logits, labels)
-    if not 0 <= label_smoothing <= 1:
+    if not is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
         raise InputError(f"cross_entropy: label_smoothing: expected a number in [0, 1], got {label_smoothing!r}")
     _, shifted, total, s = exponentials(logits, _CLASSES)
     with np.errstate(invalid="ignore"):  # NaN where nothing is above -inf, or something is +inf

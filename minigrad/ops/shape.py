@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.draw import Draw, floats, shape_of
 from minigrad.errors import InputError
-from minigrad.ops.arguments import is_integer
+from minigrad.ops.arguments import is_integer, is_number
 from minigrad.primitive import Example, Primitive, no_curvature, register
 from minigrad.reduction import sum_to_shape
 
@@ -208,6 +208,8 @@ def pad_forward(x: Array, widths: Widths, value: float = 0.0) -> tuple[Array, An
         If the widths are not of that form, or one is negative.
     """
     borders = _borders(x, widths)
+    if not is_number(value):
+        raise InputError(f"pad: value: expected a number, got {value!r}")
     y = np.full([size + sum(pair) for size, pair in zip(x.shape, borders, strict=True)], value, x.dtype)
     inside = _inside(x.shape, borders)
     y[inside] = x

@@ -239,11 +239,8 @@ class _Ladder:
 
     def _judge(self, value: Array, error: Array, bend: Array, bend_error: Array, rises: Sequence[Array]) -> Slopes:
         length = np.stack([np.broadcast_to(line.length, value.shape[1:]) for line in self._lines])
-        # How large the function is near the point, where it may be 0; so far as they are plausible, the terms that its
-        # noise comes from (at a root's vertical tangent it is no rounding); and how steep it is along the other lines.
-        nearby = np.fmax.reduce(self._sizes)
-        plausible = np.where(nearby > 0, nearby * self._epsilon ** (-1 / 3), np.inf)
-        size = np.fmax(nearby, np.fmin(self._noise.size, plausible)) / length
+        # How large the function is near the point, where it may be 0, and how steep along the other lines.
+        size = np.fmax(self._noise.size, np.fmax.reduce(self._sizes)) / length
         size = np.fmax(size, np.fmax.reduce(np.abs(value) * length, axis=0, keepdims=True) / length)
         bent = np.abs(bend) > _BENT * bend_error
         size = np.fmax(np.maximum(size, np.abs(value + self._known)), np.where(bent, np.abs(bend) / 2, 0.0))

@@ -81,7 +81,7 @@ class Table:
 
     def scatter(self) -> Array:
         """By how much the differences of the smallest steps scatter, times the step: so noise shows, and only it."""
-        found = [np.abs(b.difference - a.difference) * b.step for a, b in pairwise(self._observed[-_SMALLEST:])]
+        found = [np.abs(b.difference - a.difference) * a.step for a, b in pairwise(self._observed[-_SMALLEST:])]
         return _SPREAD * np.nan_to_num(np.fmax.reduce(found), nan=0.0)
 
     def consistent(self, checks: Sequence[Observed]) -> tuple[Array, Array]:

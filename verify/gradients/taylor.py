@@ -134,8 +134,9 @@ def _fit(order: int, steps: Array, remainders: Array, floors: Array, band: float
     verdict = "right" if rate >= order - band else "wrong"
     # Of a wrong gradient the rate falls towards smaller steps, to the order below; of a right one it rises, if at all.
     half = len(window) // 2
-    coarse, fine = (np.polyfit(np.log(h[part]), log_r[part], 1)[0] for part in (slice(half + 1), slice(half, None)))
-    rising = fine > max(coarse, order - 0.5)
+    parts = (slice(half + 1), slice(half, None), slice(-3, None))
+    coarse, fine, finest = (np.polyfit(np.log(h[part]), log_r[part], 1)[0] for part in parts)
+    rising = fine > max(coarse, order - 0.5) or finest >= order - band
     if np.abs(basis @ fitted - log_r).max() > _CROOKED or (verdict == "wrong" and rising):
         verdict = "undecided"
     return found(verdict, rate, (float(h[0]), float(h[-1])))

@@ -58,7 +58,9 @@ def test_an_undeclared_kink_is_reported_with_its_slopes():
 def test_a_negative_bend_too():
     verdict = check(lambda x: -np.abs(x), (X,), vjp=lambda gy, x: (-gy * np.sign(x),), declaration=kink(0.5))
     assert verdict.passed
-    verdict = check(lambda x: -np.abs(x), (X,), vjp=lambda gy, x: (-gy * np.where(x >= 0, 1, -1),), declaration=kink(0.5))
+    verdict = check(
+        lambda x: -np.abs(x), (X,), vjp=lambda gy, x: (-gy * np.where(x >= 0, 1, -1),), declaration=kink(0.5)
+    )
     assert not verdict.passed
 
 

@@ -91,7 +91,7 @@ def test_source_mutants_reach_helpers_and_closures_and_leave_the_rest() -> None:
     wrong = next(m for m in mutants if m.rule == "vjp").make()
     assert wrong.vjp is not primitive.vjp
     assert (wrong.forward, wrong.jvp, wrong.hvp) == (primitive.forward, primitive.jvp, primitive.hvp)
-    assert PRIMITIVES == registered
+    assert registered == PRIMITIVES
     shared = next(m for m in source_mutants(PRIMITIVES["max"]) if m.rule == "shared").make()
     assert shared.forward is not PRIMITIVES["max"].forward
 
@@ -106,7 +106,7 @@ def few(name: str) -> list[Mutant]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mutants_are_killed_and_the_primitive_is_not(name: str) -> None:
-    """A mutant that is not killed has to be the rule itself; the whole run is ``python -m verify.gradients.mutants``."""
+    """What is not killed has to be the rule itself; the whole run is ``python -m verify.gradients.mutants``."""
     for seed in range(3):
         judge(PRIMITIVES[name], seed)
     for mutant in few(name):

@@ -97,9 +97,9 @@ def _fate(original: Primitive, mutant: Mutant, seeds: Sequence[int]) -> tuple[st
     if fate is None:
         with sandbox():
             fate = compare(original, wrong, mutant.rule)
-    if fate is None:
-        fate, more = _judged(wrong, LATER)
-        draws += more
+    if fate in (None, "same number"):
+        later, more = _judged(wrong, LATER)
+        fate, draws = later or fate, draws + more
     if fate == "same bits" and not _is_run(original, mutant):
         fate = "not run"
     return fate or "survived", draws

@@ -57,8 +57,8 @@ def _introduction(ours: Mapping[str, Any]) -> Iterator[str]:
         f"{raised:,} because the edited code raises. The judge is the certificate of every result (45 bits), each "
         f"gradient asked for alone, and the pick at every kink, on {len(SEEDS)} drawn examples; {late} mutants needed "
         f"more, at most {DRAWS}. Whatever passes is run beside the original on {DRAWS} examples and on points of every "
-        "kink: it is no error only if it has the same bits, or differs by less than 2^-45 of the largest element. "
-        "Those are listed at the end, for human eyes."
+        "kink: it is no error only if it has the same bits, or is certified on all of them and differs at the kinks by "
+        "rounding. Those are listed at the end, for human eyes."
     )
     yield ""
 
