@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minigrad.backward import from_last_to_first, grad
+from minigrad.backward import from_first_to_last, grad
 from minigrad.errors import InputError
+from minigrad.record import Record, recording
 from minigrad.tensor import Tensor
 
 __all__ = ["hvp", "jvp"]
@@ -16,6 +17,9 @@ Function = Callable[..., Tensor]
 
 
 def _leaves(primals: Sequence[np.ndarray], tangents: Sequence[np.ndarray]) -> list[Tensor]:
+    for name, arrays in (("primals", primals), ("tangents", tangents)):
+        if isinstance(arrays, (np.ndarray, Tensor)):
+            raise InputError(f"{name}: expected a sequence of arrays, got one; write [x]")
     leaves = [Tensor(p, requires_grad=True) for p in primals]
     if len(tangents) != len(leaves):
         raise InputError(f"tangents: expected {len(leaves)}, one a primal, got {len(tangents)}")
@@ -46,16 +50,31 @@ def jvp(
         If tangents and primals do not match.
     """
     leaves = _leaves(primals, tangents)
-    known = {id(leaf): np.asarray(t, leaf.dtype) for leaf, t in zip(leaves, tangents, strict=True)}
-    result = function(*leaves)
-    for tensor in reversed(from_last_to_first(result)):
+    known = {id(leaf): np.array(t, leaf.dtype) for leaf, t in zip(leaves, tangents, strict=True)}
+    with recording(True):
+        result = _result(function, leaves)
+    for tensor in from_first_to_last(result):
         record = tensor._record
         if record is None:
             continue
+        if record.closed:
+            raise RuntimeError("jvp: the function called backward on what its result depends on")
         along = tuple(known.get(id(a)) if isinstance(a, Tensor) else None for a in record.arguments)
         if any(t is not None for t in along):
-            known[id(tensor)] = np.asarray(record.primitive.jvp(along, *record.arrays, **record.options))
-    return np.array(result.data), known.get(id(result), np.zeros_like(result.data))
+            known[id(tensor)] = _jvp(record, along)
+    return np.array(result._array), known.get(id(result), np.zeros_like(result._array))
+
+
+def _result(function: Function, leaves: list[Tensor]) -> Tensor:
+    result = function(*leaves)
+    if not isinstance(result, Tensor):
+        raise InputError(f"function: expected a Tensor as its result, got {type(result).__name__}")
+    return result
+
+
+@np.errstate(all="ignore")
+def _jvp(record: Record, along: tuple[np.ndarray | None, ...]) -> np.ndarray:
+    return np.asarray(record.primitive.jvp(along, *record.arrays, **record.options))
 
 
 def hvp(function: Function, primals: Sequence[np.ndarray], tangents: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -64,11 +83,13 @@ def hvp(function: Function, primals: Sequence[np.ndarray], tangents: Sequence[np
     Parameters and errors as ``jvp``; besides, InputError where a primitive has no second derivative.
     """
     leaves = _leaves(primals, tangents)
-    gradients = grad(function(*leaves), leaves, create_graph=True)
-    products = [g * np.asarray(t, g.dtype) for g, t in zip(gradients, tangents, strict=True) if g.requires_grad]
-    if not products:
-        return tuple(np.zeros_like(leaf.data) for leaf in leaves)
-    total = products[0].sum()
-    for product in products[1:]:
-        total = total + product.sum()
+    with recording(True):
+        result = _result(function, leaves)
+        gradients = grad(result, leaves, create_graph=True) if result.requires_grad else ()
+        products = [g * np.asarray(t, g.dtype) for g, t in zip(gradients, tangents, strict=False) if g.requires_grad]
+        if not products:
+            return tuple(np.zeros_like(leaf._array) for leaf in leaves)
+        total = products[0].sum()
+        for product in products[1:]:
+            total = total + product.sum()
     return grad(total, leaves)

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from minigrad.errors import InputError
+
 __all__ = ["Draw", "SeededDraw", "away_from", "distinct", "floats", "shape_of"]
 
 T = TypeVar("T")
@@ -60,9 +62,16 @@ def away_from(draw: Draw, low: float, high: float, shape: Shape, points: Sequenc
     """Numbers in [low, high], none closer than ``gap`` to any of the (ascending) points.
 
     The pieces of [low, high] that remain are laid end to end and a number is drawn from their whole length.
+
+    Raises
+    ------
+    InputError
+        If nothing remains.
     """
-    edges = [low, *(edge for p in points for edge in (p - gap, p + gap)), high]
+    edges = [low, *(min(max(edge, low), high) for p in points for edge in (p - gap, p + gap)), high]
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+    if not pieces:
+        raise InputError(f"gap: {gap} on either side of {list(points)} leaves nothing of [{low}, {high}]")
     lengths = np.array([b - a for a, b in pieces])
     position = draw.uniform(0.0, float(lengths.sum()), shape)
     ends = np.cumsum(lengths)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,24 @@ class Library:
         return self.ffi.cast(f"{ctype} *", array.ctypes.data)
 
 
-@functools.cache
+_libraries: dict[Path, Library] = {}
+#: Two threads that come first together must not get two interfaces: their structs would not fit each other's functions.
+_opening = threading.Lock()
+
+
 def load(path: str | Path) -> Library:
-    """Open a build of the library.
+    """Open a build of the library, once.
 
     Raises
     ------
     KernelError
         If the file is no such library, or was built from another version of the header.
     """
-    return Library(Path(path))
+    key = Path(path)
+    with _opening:
+        if key not in _libraries:
+            _libraries[key] = Library(key)
+        return _libraries[key]
 
 
 @functools.cache

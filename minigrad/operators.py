@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -65,8 +68,21 @@ class Operators:
     def __abs__(self) -> Tensor:
         return self._apply("abs", self)
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (int, float, np.ndarray, np.generic)):
+            raise TypeError("==: a tensor equals only itself; compare its data")
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __getitem__(self, index: Any) -> Tensor:
         return self._apply("slice", self, index=index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[n] for n in range(len(self)))
+
+    def __len__(self) -> int:
+        raise NotImplementedError
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Sum over one axis, several, or all."""

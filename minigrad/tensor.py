@@ -6,69 +6,20 @@ primitive, its residuals and its arguments on the result; ``backward.py`` walks 
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minigrad.errors import InputError
-from minigrad.hold import HeldArray, hold, release
+from minigrad.hold import owner, shown
 from minigrad.operators import Operators
 from minigrad.primitive import PRIMITIVES, Primitive
+from minigrad.record import Record, is_recording, no_grad, serial
 
 __all__ = ["Hook", "Record", "Tensor", "apply", "no_grad"]
 
 HookFunction = Callable[[Any], Any]
-
-_counter = itertools.count()
-_recording = True
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it nothing is recorded."""
-    global _recording
-    before, _recording = _recording, False
-    try:
-        yield
-    finally:
-        _recording = before
-
-
-class Record:
-    """How a tensor was made. Holds the arrays of its arguments until it is closed."""
-
-    __slots__ = ("arguments", "arrays", "options", "order", "primitive", "residuals")
-
-    def __init__(self, primitive: Primitive, arguments: tuple[Any, ...], arrays: list[np.ndarray]) -> None:
-        self.primitive = primitive
-        self.arguments = arguments
-        self.arrays = arrays
-        self.options: dict[str, Any] = {}
-        self.residuals: Any = None
-        self.order = next(_counter)
-        for array in arrays:
-            hold(array)
-
-    @property
-    def closed(self) -> bool:
-        return self.residuals is _USED
-
-    def parents(self) -> Iterator[tuple[int, Tensor]]:
-        """The arguments that require a gradient, with their positions."""
-        return ((n, a) for n, a in enumerate(self.arguments) if isinstance(a, Tensor) and a.requires_grad)
-
-    def close(self) -> None:
-        """Let go of everything; the record can be used no more."""
-        for array in self.arrays:
-            release(array)
-        self.residuals, self.arguments, self.arrays, self.options = _USED, (), [], {}
-
-    def __del__(self) -> None:
-        for array in self.arrays:
-            release(array)
 
 
 class Hook:
@@ -96,8 +47,8 @@ class Tensor(Operators):
     Attributes
     ----------
     data : ndarray
-        The array itself. It may be written to (``tensor.data[...] = 0``) unless the tape still needs it: then that is
-        an InputError.
+        The array itself. It may be written to (``tensor.data[...] = 0``) unless the tape still needs it, or it is a
+        view of another tensor's: then that is an InputError.
     grad : ndarray or None
         What the calls of ``backward`` have added up.
     """
@@ -129,7 +80,7 @@ class Tensor(Operators):
 
     @property
     def data(self) -> np.ndarray:
-        return self._array if self._array.flags.writeable else self._array.view(HeldArray)
+        return shown(self._array)
 
     @data.setter
     def data(self, new: np.ndarray) -> None:
@@ -155,6 +106,11 @@ class Tensor(Operators):
     def __len__(self) -> int:
         return len(self._array)
 
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise ValueError(f"bool: expected a tensor of one element, got shape {self.shape}")
+        return bool(self._array.item())
+
     def item(self) -> float:
         return float(self._array.item())
 
@@ -162,12 +118,23 @@ class Tensor(Operators):
         """The same array, off the tape."""
         return Tensor._of(self._array)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise TypeError("expected an array, got a Tensor; take its data, from which on nothing is on the tape")
+
+    def __getstate__(self) -> Any:
+        """For copies and pickles: everything but the hooks."""
+        if self._record is not None:
+            raise InputError("copy: this tensor is a result on the tape; copy its detach()")
+        state: Any = super().__getstate__()
+        return state[0], {**state[1], "_hooks": None}
+
     def __repr__(self) -> str:
         return f"Tensor({self._array!r}{', requires_grad=True' if self.requires_grad else ''})"
 
     def register_hook(self, function: HookFunction) -> Hook:
         """Have every backward call ``function`` with the whole gradient of this tensor (read-only).
 
+        So does every ``grad`` by tensors this one depends on, or by this one.
         What it returns takes the gradient's place, from here back; None leaves it. Hooks run in the order they were
         registered. With ``grad(create_graph=True)`` the gradient is a Tensor.
 
@@ -179,7 +146,7 @@ class Tensor(Operators):
         if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor requires no gradient")
         self._hooks = {} if self._hooks is None else self._hooks
-        key = next(_counter)
+        key = serial()
         self._hooks[key] = function
         return Hook(self._hooks, key)
 
@@ -200,12 +167,12 @@ class Tensor(Operators):
         ValueError
             If no gradient is given for a tensor of several elements, or its shape does not fit.
         """
-        from minigrad.backward import walk  # which knows tensors, as this file does not know it
+        from minigrad.backward import total, walk  # which knows tensors, as this file does not know it
 
         for tensor, g in walk(self, gradient, "backward", graph=False, retain=retain_graph):
             if tensor._record is None:
                 # A copy: what arrives may be a view, or belong to somebody else too.
-                tensor.grad = np.array(g) if tensor.grad is None else np.asarray(tensor.grad + g)
+                tensor.grad = np.array(g) if tensor.grad is None else total(tensor.grad, g)
 
     def _apply(self, name: str, *arguments: Any, **options: Any) -> Tensor:
         return apply(name, *arguments, **options)
@@ -218,7 +185,14 @@ class Tensor(Operators):
         return array.astype(self.dtype) if array.dtype.kind in "iub" or isinstance(other, float) else array
 
 
-_USED = object()
+#: Infinities and NaN are values.
+_quiet = np.errstate(all="ignore")
+
+
+@_quiet
+def _run(rule: Primitive, arrays: list[np.ndarray], options: dict[str, Any]) -> tuple[np.ndarray, Any]:
+    value, residuals = rule.forward(*arrays, **options)
+    return np.asarray(value), residuals
 
 
 def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor:
@@ -238,19 +212,13 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
     if isinstance(primitive, str) and primitive not in PRIMITIVES:
         raise ValueError(f"primitive: none is named {primitive!r}; there are {', '.join(sorted(PRIMITIVES))}")
     rule = PRIMITIVES[primitive] if isinstance(primitive, str) else primitive
-    tensors = [a for a in arguments if isinstance(a, Tensor)]
-    if not tensors:
-        raise TypeError(f"{rule.name}: expected a Tensor among the arguments")
-    dtype = tensors[0].dtype
-    arrays = [_array(a, dtype) for a in arguments]
-    for position, array in enumerate(arrays):
-        if array.dtype.kind == "f" and array.dtype != dtype:
-            raise TypeError(f"{rule.name}: argument {position} is {array.dtype}, another {dtype}; convert one")
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{rule.name}: argument {position}: expected numbers, got dtype {array.dtype}")
-    if not (_recording and any(t.requires_grad for t in tensors)):
-        with np.errstate(all="ignore"):
-            return Tensor._of(np.asarray(rule.forward(*arrays, **options)[0]))
+    arrays = _arrays(rule, arguments)
+    if not (is_recording() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments)):
+        value, _ = _run(rule, arrays, options)
+        if id(owner(value)) in map(id, map(owner, arrays)):  # one memory, to be written to through one tensor only
+            value = value.view()
+            value.flags.writeable = False
+        return Tensor._of(value)
     if rule.differentiable is not None:
         for position, argument in enumerate(arguments):
             if isinstance(argument, Tensor) and argument.requires_grad and position not in rule.differentiable:
@@ -260,17 +228,36 @@ def apply(primitive: str | Primitive, *arguments: Any, **options: Any) -> Tensor
     kept = tuple(a if isinstance(a, Tensor) else v for a, v in zip(arguments, arrays, strict=True))
     # Held before the forward runs, so that a result which is a view is locked with its base.
     record = Record(rule, kept, arrays)
-    with np.errstate(all="ignore"):  # infinities and NaN are values
-        value, record.residuals = rule.forward(*arrays, **options)
-    record.options = {name: option for name, option in options.items() if not callable(option)}
-    result = Tensor._of(np.asarray(value), requires_grad=True)
+    try:
+        value, residuals = _run(rule, arrays, options)
+    except BaseException:
+        record.close()  # the error's traceback may live long
+        raise
+    if id(value) in map(id, arrays):
+        value = value.view()
+    record.finish(value, residuals, options)
+    result = Tensor._of(value, requires_grad=True)
     result._record = record
     return result
 
 
-def _array(argument: Any, dtype: np.dtype) -> np.ndarray:
-    if isinstance(argument, Tensor):
-        return argument._array
-    if isinstance(argument, (int, float)):
-        return np.asarray(argument, dtype=dtype)
-    return np.asarray(argument)
+def _arrays(rule: Primitive, arguments: tuple[Any, ...]) -> list[np.ndarray]:
+    """The arrays of the arguments, all of their floats of one dtype."""
+    dtype = next((a.dtype for a in arguments if isinstance(a, Tensor)), None)
+    if dtype is None:
+        raise TypeError(f"{rule.name}: expected a Tensor among the arguments")
+    arrays = []
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, Tensor):
+            array = argument._array
+        elif isinstance(argument, (int, float)):
+            array = np.asarray(argument, dtype)
+        else:
+            array = np.asarray(argument)
+        if array.dtype != dtype:
+            if array.dtype.kind == "f":
+                raise TypeError(f"{rule.name}: argument {position} is {array.dtype}, another {dtype}; convert one")
+            if array.dtype.kind not in "iub":
+                raise TypeError(f"{rule.name}: argument {position}: expected numbers, got dtype {array.dtype}")
+        arrays.append(array)
+    return arrays

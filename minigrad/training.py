@@ -126,16 +126,13 @@ def _digest(model: Module, data: Dataset, config: Config, measure_every: int) ->
 
 
 def predict(model: Module, images: np.ndarray, means: np.ndarray, batch_size: int = 250) -> np.ndarray:
-    """Logits (n, classes) of uint8 images in evaluation mode; the model's own mode is kept."""
+    """Logits (n, classes) of uint8 images in evaluation mode; the modules' own modes are kept."""
     if not len(images):
         raise InputError("images: expected at least one")
-    training = model.training
-    model.eval()
     parts = []
-    with no_grad():
+    with no_grad(), model.evaluating():
         for n in range(0, len(images), batch_size):
             parts.append(model(Tensor(normalize(images[n : n + batch_size], means))).data)
-    model.train(training)
     return np.concatenate(parts)
 
 
@@ -189,10 +186,10 @@ def train(
         x, labels = batch(data, config.seed, epoch, position, config.batch_size, means=means)
         loss = apply("cross_entropy", model(Tensor(x)), labels)
         history.loss.append(loss.item())
-        if not np.isfinite(history.loss[-1]):
-            raise InputError(f"training: the loss is {history.loss[-1]} at step {n}; lower the learning rate")
         model.zero_grad()
         loss.backward()
+        if not np.isfinite(history.loss[-1]):  # after backward, so that no tape holds the model's arrays any more
+            raise InputError(f"training: the loss is {history.loss[-1]} at step {n}; lower the learning rate")
         if config.clip_norm is not None:
             clip_norm(optimizer.parameters, config.clip_norm)
         optimizer.step(schedule(n))

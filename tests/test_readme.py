@@ -31,6 +31,17 @@ def test_show_commands_run(line: str, tmp_path: Path) -> None:
     assert (tmp_path / "dsq.png").exists()
 
 
+def test_the_gradient_commands_run(tmp_path: Path) -> None:
+    """Those that name a primitive; the whole registry is judged in tests/verify/gradients."""
+    lines = [n for b in blocks("sh") for n in b.splitlines() if "verify gradients gelu" in n]
+    assert lines
+    for line in lines:
+        command = [sys.executable, "-m", "verify.cli", *shlex.split(line, comments=True)[1:]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "gelu.png").exists()
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     assert set(re.findall(r"`?make ([a-z]+)", README)) <= targets

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad.errors import InputError
-from minigrad.nn.module import Module, Parameter
+from minigrad.nn.module import Module
 from minigrad.tensor import Tensor, no_grad
 
 __all__ = ["Count", "LayerCount", "count"]
@@ -89,22 +89,17 @@ def count(model: Module, shape: Shape) -> Count:
     if not shape or min(shape) < 1:
         raise InputError(f"shape: expected the sizes of one input, each at least 1, got {shape}")
     modules = list(model.modules())
-    modes = [module.training for _, module in modules]
     parameters = model.parameters()
     x = Tensor(np.zeros((1, *shape), parameters[0].dtype if parameters else np.float32))
-    try:
-        with no_grad(), _watched(modules) as runs:
-            model.eval()(x)
-    finally:
-        for (_, module), mode in zip(modules, modes, strict=True):
-            module.training = mode
+    with no_grad(), model.evaluating(), _watched(modules) as runs:
+        model(x)
     seen: set[int] = set()
     rows = []
     names = {id(module): name for name, module in reversed(modules)}
     unique = {id(module): module for _, module in modules}
     for key in [*runs, *(k for k in unique if k not in runs)]:
         module, run = unique[key], runs.get(key, _Run())
-        own = [p for p in vars(module).values() if isinstance(p, Parameter) and id(p) not in seen]
+        own = [p for _, p in module.own_parameters() if id(p) not in seen]
         seen.update(id(p) for p in own)
         if own or run.macs or not any(True for _ in module.children()):
             size = sum({id(p): p.data.size for p in own}.values())

@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.errors import InputError
 from minigrad.nn.module import Module
+from minigrad.ops.arguments import is_integer, is_number
 from minigrad.tensor import Tensor, apply
 
 __all__ = ["Dropout"]
@@ -35,10 +36,10 @@ class Dropout(Module):
 
     def __init__(self, rate: float, *, seed: int) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise InputError(f"rate: expected 0 <= rate < 1, got {rate}")
-        if not 0 <= seed < 1 << 64:
-            raise InputError(f"seed: expected 0 <= seed < 2^64, got {seed}")
+        if not is_number(rate) or not 0 <= rate < 1:
+            raise InputError(f"rate: expected 0 <= rate < 1, got {rate!r}")
+        if not is_integer(seed) or not 0 <= seed < 1 << 64:
+            raise InputError(f"seed: expected 0 <= seed < 2^64, a whole number, got {seed!r}")
         self.rate = rate
         self.seed = np.array(seed, np.uint64)
         self.drawn = np.zeros((), np.uint64)

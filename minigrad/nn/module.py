@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,24 @@ class Parameter(Tensor):
         self.group = group
 
 
-class Module:
-    """Base of all layers: attributes that are parameters, modules or lists of modules are found by name.
+def _found(name: str, value: Any, kind: type) -> Iterator[tuple[str, Any]]:
+    """What an attribute holds of a kind: itself, or what is in its lists, tuples and dicts, by dotted names."""
+    if isinstance(value, kind):
+        yield name, value
+    elif isinstance(value, (list, tuple, dict)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _found(f"{name}.{key}", item, kind)
 
-    Arrays that are state but not learned (running statistics) are listed in ``buffers``.
+
+def _has_parts(value: Any) -> bool:
+    return any(True for kind in (Module, Parameter) for _ in _found("", value, kind))
+
+
+class Module:
+    """Base of all layers: parameters and modules are found by the name of their attribute.
+
+    They may also be in lists, tuples and dicts, whose numbers and keys are then part of the name. Arrays that are state
+    but not learned (running statistics) are listed in ``buffers``.
     """
 
     buffers: tuple[str, ...] = ()
@@ -45,12 +60,14 @@ class Module:
         return self.forward(x)
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """Direct submodules by attribute name; those in lists are numbered."""
+        """Direct submodules by name."""
         for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list):
-                yield from ((f"{name}.{n}", m) for n, m in enumerate(value) if isinstance(m, Module))
+            yield from _found(name, value, Module)
+
+    def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The parameters of this module itself by name; one that has several names comes several times."""
+        for name, value in vars(self).items():
+            yield from _found(name, value, Parameter)
 
     def modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and everything below, depth first, with dotted names."""
@@ -62,8 +79,8 @@ class Module:
         """Every parameter once, by the first name it is found under."""
         seen: set[int] = set()
         for prefix, module in self.modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
+            for name, value in module.own_parameters():
+                if id(value) not in seen:
                     seen.add(id(value))
                     yield (f"{prefix}.{name}" if prefix else name), value
 
@@ -79,12 +96,25 @@ class Module:
     def eval(self) -> Module:
         return self.train(False)
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within it everything is in evaluation mode; afterwards each module has its own mode again."""
+        modes = [(module, module.training) for _, module in self.modules()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
     def describe(self) -> list[list[Any]]:
         """Every module's name, kind and plain options, which with ``state`` make it what it is."""
         found = []
         for prefix, module in self.modules():
             plain = {
-                k: v for k, v in vars(module).items() if isinstance(v, (int, float, str, tuple)) and k != "training"
+                k: v
+                for k, v in vars(module).items()
+                if isinstance(v, (int, float, str, tuple)) and k != "training" and not _has_parts(v)
             }
             found.append([prefix, type(module).__name__, sorted(plain.items())])
         return found

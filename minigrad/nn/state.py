@@ -50,8 +50,9 @@ def check_state(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], 
 def take_over(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], what: str = "state") -> None:
     """Copy the arrays of ``state`` into those of ``own``; nothing is changed if one does not fit (``check_state``)."""
     check_state(own, state, what)
-    for name, array in own.items():
-        array[...] = state[name]
+    # All are copied first: the new arrays may be our own in another order.
+    for array, new in [(array, state[name].copy()) for name, array in own.items()]:
+        array[...] = new
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.dispatch import in_double
 from minigrad.draw import Draw
-from minigrad.elementary import erf, erf_slope, normal_cdf, normal_pdf, sech2, sqrt, tanh
+from minigrad.elementary import erf, erf_slope, normal_cdf, normal_pdf, sech2, sigmoid, sqrt, tanh
 from minigrad.errors import InputError
 from minigrad.ops.pointwise import numbers, pointwise, weighted
 
@@ -17,18 +18,22 @@ _ROOT_TWO_OVER_PI = float.fromhex("0x1.9884533d43651p-1")
 _CUBIC = 0.044715
 
 
+def _argument(x: Array) -> Array:
+    """Twice the argument of the approximation's tanh: (1 + tanh a) / 2 = sigmoid(2 a), which does not cancel."""
+    return 2 * _ROOT_TWO_OVER_PI * (x + _CUBIC * (x * (x * x)))
+
+
 def _gelu_parts(x: Array, approximate: str) -> tuple[Array, Array, Array]:
-    """w, w' and w'' of gelu(x) = x w(x)."""
+    """w, w' and w'' of gelu(x) = x w(x), for float64."""
     if approximate == "none":
         density = normal_pdf(x)
         return normal_cdf(x), density, -weighted(x, density)
-    square = x * x
-    argument = _ROOT_TWO_OVER_PI * (x + _CUBIC * (x * square))
-    t, steepness = tanh(argument), sech2(argument)
-    inner = _ROOT_TWO_OVER_PI * (1 + 3 * _CUBIC * square)
+    argument = _argument(x)
+    t, steepness = tanh(0.5 * argument), sech2(0.5 * argument)
+    inner = _ROOT_TWO_OVER_PI * (1 + 3 * _CUBIC * (x * x))
     slope = 0.5 * weighted(inner, steepness)
     bend = 0.5 * weighted(6 * _ROOT_TWO_OVER_PI * _CUBIC * x, steepness)
-    return 0.5 * (1 + t), slope, bend - 2 * t * weighted(inner, slope)
+    return sigmoid(argument), slope, bend - 2 * t * weighted(inner, slope)
 
 
 def gelu_forward(x: Array, approximate: str = "none") -> tuple[Array, Any]:
@@ -46,22 +51,23 @@ def gelu_forward(x: Array, approximate: str = "none") -> tuple[Array, Any]:
     """
     if approximate not in ("none", "tanh"):
         raise InputError(f"gelu: approximate: expected 'none' or 'tanh', got {approximate!r}")
-    if approximate == "none":
-        w = normal_cdf(x)
-    else:
-        w = 0.5 * (1 + tanh(_ROOT_TWO_OVER_PI * (x + _CUBIC * (x * x * x))))
-    return weighted(x, w), (x, approximate)
+    # In double, and rounded once: the argument's own rounding would show in the tail.
+    value, dtype = in_double(x)
+    w = normal_cdf(value) if approximate == "none" else sigmoid(_argument(value))
+    return weighted(value, w).astype(dtype, copy=False), (x, approximate)
 
 
 def gelu_slope(residual: Any) -> Array:
     x, approximate = residual
-    w, slope, _ = _gelu_parts(x, approximate)
-    return w + weighted(x, slope)
+    value, dtype = in_double(x)
+    w, slope, _ = _gelu_parts(value, approximate)
+    return (w + weighted(value, slope)).astype(dtype, copy=False)
 
 
 def gelu_curvature(x: Array, approximate: str = "none") -> Array:
-    _, slope, bend = _gelu_parts(x, approximate)
-    return 2 * slope + weighted(x, bend)
+    value, dtype = in_double(x)
+    _, slope, bend = _gelu_parts(value, approximate)
+    return (2 * slope + weighted(value, bend)).astype(dtype, copy=False)
 
 
 def gelu_definition(x: Array, approximate: str = "none") -> Array:

@@ -115,7 +115,7 @@ def cross_entropy_definition(logits: Array, labels: Array, label_smoothing: floa
     one = logits[0, 0] * 0 + 1
     loss = 0
     for row, label in zip(logits, labels, strict=True):
-        loss = loss + log(sum(exp(x) for x in row))
+        loss = loss + log(sum(exp(x - row[0]) for x in row)) + row[0]
         for k in range(classes):
             target = one * label_smoothing / classes + ((one - label_smoothing) if k == label else 0)
             loss = loss - target * row[k]
@@ -227,7 +227,10 @@ def _labelled(draw: Draw, dtype: Any) -> tuple[Array, Array]:
 
 
 def _cross_entropy_examples(draw: Draw, dtype: Any) -> Example:
-    return _labelled(draw, dtype), {"label_smoothing": draw.choice([0.0, 0.1, 0.5, 1.0])}
+    logits, labels = _labelled(draw, dtype)
+    # Bare exponentials of the large shifts would overflow or vanish.
+    shift = np.asarray(draw.choice([0.0, 0.0, 1000.0, -1000.0]), dtype)
+    return (logits + shift, labels), {"label_smoothing": draw.choice([0.0, 0.1, 0.5, 1.0])}
 
 
 def _nll_examples(draw: Draw, dtype: Any) -> Example:

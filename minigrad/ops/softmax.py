@@ -96,8 +96,17 @@ def logsumexp_hvp(
     return (gy.reshape(kept_shape(x.shape, axes)) * softmax_slope(s, tangents[0], axes),)
 
 
+def _pivot(x: Array, axes: tuple[int, ...]) -> Array:
+    """One element along the axes: exp(x - pivot) neither overflows nor vanishes, and is as exact as exp(x)."""
+    return x[tuple(slice(0, 1) if n in axes else slice(None) for n in range(x.ndim))]
+
+
 def logsumexp_definition(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    return log(np.asarray(exp(x).sum(axis=axis, keepdims=keepdims), object))
+    axes = axes_of("logsumexp", x.ndim, axis)
+    pivot = _pivot(x, axes)
+    total = np.asarray(exp(np.asarray(x - pivot, object)).sum(axis=axes, keepdims=True), object)
+    y = np.asarray(log(total) + pivot, object)
+    return y if keepdims else y.reshape([size for n, size in enumerate(x.shape) if n not in axes])
 
 
 def softmax_forward(x: Array, axis: int = -1) -> tuple[Array, Any]:
@@ -145,7 +154,7 @@ def softmax_hvp(gy: Array, tangents: Sequence[Any], x: Array, axis: int = -1) ->
 
 
 def softmax_definition(x: Array, axis: int = -1) -> Any:
-    e = exp(x)
+    e = exp(x - _pivot(x, (axis % x.ndim,)))
     return e / e.sum(axis=axis, keepdims=True)
 
 
@@ -193,12 +202,13 @@ def log_softmax_hvp(gy: Array, tangents: Sequence[Any], x: Array, axis: int = -1
 
 
 def log_softmax_definition(x: Array, axis: int = -1) -> Any:
-    return x - log(exp(x).sum(axis=axis, keepdims=True))
+    above = x - _pivot(x, (axis % x.ndim,))
+    return above - log(exp(above).sum(axis=axis, keepdims=True))
 
 
 def _array(draw: Draw, dtype: Any, dimensions: tuple[int, int]) -> Array:
-    # The shift is one the definition's bare exponentials bear.
-    shift = np.asarray(draw.choice([0.0, 0.0, 30.0, -30.0]), dtype)
+    # Bare exponentials of the large shifts would overflow or vanish.
+    shift = np.asarray(draw.choice([0.0, 0.0, 30.0, 1000.0, -1000.0]), dtype)
     x = floats(draw, -3.0, 3.0, shape_of(draw, dimensions, (1, 4)), dtype) + shift
     return draw.choice([x, x.T])
 

@@ -148,20 +148,17 @@ def reestimate_statistics(model: Module, batches: Iterable[np.ndarray | Tensor])
     norms = [module for _, module in model.modules() if isinstance(module, BatchNorm)]
     if not norms:
         return
-    modes = [(module, module.training) for _, module in model.modules()]
     momenta = [norm.momentum for norm in norms]
     before = [(norm.running_mean, norm.running_variance) for norm in norms]
-    model.eval()
-    for norm, (mean, variance) in zip(norms, before, strict=True):
-        norm.training = True
-        norm.running_mean, norm.running_variance = np.zeros_like(mean), np.zeros_like(variance)
     found: list[tuple[Any, str, np.ndarray]] = []
     try:
-        _observe(model, norms, batches)
+        with model.evaluating():
+            for norm, (mean, variance) in zip(norms, before, strict=True):
+                norm.training = True
+                norm.running_mean, norm.running_variance = np.zeros_like(mean), np.zeros_like(variance)
+            _observe(model, norms, batches)
         found = [(norm, name, getattr(norm, name)) for norm in norms for name in BatchNorm.buffers]
     finally:
-        for module, training in modes:
-            module.training = training
         for norm, momentum, (mean, variance) in zip(norms, momenta, before, strict=True):
             norm.momentum, norm.running_mean, norm.running_variance = momentum, mean, variance
         _put(found)

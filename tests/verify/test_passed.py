@@ -32,7 +32,7 @@ def certified(*bits: float) -> Certificate:
 
 
 def judged(name: str, *failures: str, points: int = 4) -> Entry:
-    return Entry(name, "smooth", points, {"value": math.inf}, 5, 0, "", {}, failures, 0.1)
+    return Entry(name, "smooth", points, {"value": math.inf}, math.inf, 5, 0, "", {}, failures, 0.1)
 
 
 def good() -> Result:

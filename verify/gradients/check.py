@@ -96,7 +96,7 @@ def check(
         given = [(key, getattr(names, key) if rule is not None else None) for key, rule in parts.items()]
         given += [("differentiable", differentiable), ("linear", linear or None), ("seed", seed)]
         code = check_snippet(names, problem.args, given)
-        results, jacobian, context = check_first_order(rules, declaration, names, seed, budget)
+        results, jacobian, context = check_first_order(rules, declaration, names, seed, budget, code)
         if hvp is not None:
             results.append(check_second_order(rules, names, seed, budget))
         if vjp is not None:
@@ -169,8 +169,8 @@ def _complex(rules: Rules, jacobian: Jacobian, context: Context, seed: int) -> R
     n = len(problem.point)
     lines = list(np.diag(problem.reach)) if n <= _MOST_COMPLEX else []
     outputs = jacobian.noise.bound[: jacobian.outputs]
-    if not jacobian.outputs:
-        return Result("complex step", NOT_ALLOWED, note="there are too many outputs")
+    if not jacobian.outputs or len(jacobian.coordinates) < n:
+        return Result("complex step", NOT_ALLOWED, note="the function is too large")
     try:
         step = ComplexStep(problem)
         directions = [draw_direction(problem.reach, rng) for _ in range(PROJECTIONS)]

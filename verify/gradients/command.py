@@ -37,9 +37,12 @@ def rates_of(entry: Entry) -> str:
 
 
 def _rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("primitive", "gradient", *RESULTS, "compared", "Taylor rates", "time", "")]
+    rows: list[tuple[str, ...]] = [
+        ("primitive", "gradient", *RESULTS, "float32", "compared", "Taylor rates", "time", "")
+    ]
     for e in entries:
-        bits = (bits_of(e, result) for result in RESULTS)
+        bits = [bits_of(e, result) for result in RESULTS]
+        bits.append("exact" if e.bits_single == math.inf else f"2^-{e.bits_single:g}")
         verdict = "[green]holds[/]" if e.passed else "[bold red]FAILS[/]"
         rows.append((e.name, e.kind, *bits, f"{e.compared:,}", rates_of(e), f"{e.seconds:.1f} s", verdict))
     return rows

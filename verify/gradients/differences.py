@@ -8,7 +8,6 @@ vectors, as many of them as the budget allows, and the gradients for random gy w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -64,22 +63,6 @@ def _select(slopes: Slopes, where: Any) -> Slopes:
     return Slopes(*(getattr(slopes, field.name)[where] for field in fields(Slopes)))
 
 
-def _halves(numbers: Array) -> tuple[Array, Array]:
-    """Two numbers of half the bits each whose sum is the number."""
-    high = numbers.astype(np.float32).astype(np.float64)
-    high = np.where(np.isfinite(high), high, numbers)
-    return high, numbers - high
-
-
-def _exact_change(gy: Array, found: Array, middle: Array) -> float:
-    """``sum(gy * (found - middle))``, rounded once: products with gy of 7 bits are exact, and so is ``fsum``."""
-    moved = found != middle
-    if not np.isfinite(found).all():
-        return math.nan
-    terms = [sign * gy[moved] * half for sign, v in ((1, found), (-1, middle)) for half in _halves(v[moved])]
-    return math.fsum(np.concatenate(terms))
-
-
 class Jacobian:
     """The numeric Jacobian at a problem's point, by some or all of the coordinates.
 
@@ -95,7 +78,7 @@ class Jacobian:
     def __init__(self, problem: Problem, coordinates: Sequence[int], seed: int, all_outputs: bool = True) -> None:
         self.problem, self.coordinates = problem, list(coordinates)
         rng = np.random.default_rng([seed, 1])
-        drawn = rng.integers(32, 65, (PROJECTIONS, len(problem.middle))) / 64
+        drawn = rng.uniform(0.5, 1.0, (PROJECTIONS, len(problem.middle))).astype(problem.dtype).astype(np.float64)
         self.gys = drawn * rng.choice([-1.0, 1.0], drawn.shape)
         self.outputs = len(problem.middle) if all_outputs and len(problem.middle) <= MOST_OUTPUTS else 0
         self.noise = self._with_floor(measure_noise(self.value, problem.point, problem.unit, problem.epsilon, seed))
@@ -115,10 +98,8 @@ class Jacobian:
 
     def value(self, point: Array) -> Array:
         """The outputs, and how much each projection has changed from the problem's point."""
-        found, middle = self.problem.evaluate(point), self.problem.middle
-        if not self.outputs:
-            return self.gys @ (found - middle)
-        return np.concatenate([found, [_exact_change(gy, found, middle) for gy in self.gys]])
+        found = self.problem.evaluate(point)
+        return np.concatenate([found[: self.outputs], self.gys @ (found - self.problem.middle)])
 
     def doubt(self) -> Array:
         """For each column, by what factor the errors may have been understated (``noise.understated``)."""
@@ -226,7 +207,12 @@ def _is_diagonal(problem: Problem, where: slice) -> bool:
 def compare_diagonal(
     rules: Rules, noise: Noise, gy: Array, declaration: Declaration = SMOOTH
 ) -> tuple[list[Comparison], Array]:
-    """The vjp by every argument that the function is elementwise in, all elements at once; and the other coordinates."""
+    """The vjp by every argument that the function is elementwise in, all its elements at once.
+
+    Returns
+    -------
+    comparisons, others : one an argument; and the coordinates of all other arguments
+    """
     problem, found = rules.problem, []
     others = np.ones(len(problem.point), dtype=bool)
 

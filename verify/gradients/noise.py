@@ -78,7 +78,9 @@ def measure_noise(function: Rule, point: Array, unit: Array, epsilon: float, see
             ]
         )
         rest = odd - np.tensordot(_BASIS, np.tensordot(_BASIS, odd, (0, 0)), 1)
-        estimates.append(np.sqrt((rest**2).sum(axis=0) / _LEFT))
+        # Scaled, as squares of very small or large numbers leave the range.
+        largest = np.abs(rest).max(axis=0) + np.finfo(np.float64).tiny
+        estimates.append(largest * np.sqrt(((rest / largest) ** 2).sum(axis=0) / _LEFT))
     measured = np.nan_to_num(np.sort(np.stack(estimates), axis=0)[-2], nan=0.0, posinf=0.0)
     bound = DEVIATIONS * measured + epsilon * np.abs(middle) + np.finfo(np.float64).tiny
     return Noise(bound, np.maximum(np.abs(middle), bound / (DEVIATIONS * epsilon)))

@@ -47,9 +47,9 @@ def _slots(rules: Rules) -> dict[int, int]:
 
 
 def check_first_order(
-    rules: Rules, declaration: Declaration, names: Names, seed: int, budget: int
+    rules: Rules, declaration: Declaration, names: Names, seed: int, budget: int, code: str
 ) -> tuple[list[Result], Jacobian, Context]:
-    """The vjp and the jvp against the numeric Jacobian, which is handed on."""
+    """The vjp and the jvp against the numeric Jacobian, which is handed on; ``code`` runs all of it again."""
     problem = rules.problem
     n, m = len(problem.point), len(problem.middle)
     everything = _EACH * n <= budget
@@ -69,7 +69,7 @@ def check_first_order(
             k = max(1, n // 1000)
             chance = detection_probability(n, k, len(coordinates))
             note += f"; {len(coordinates)} alone: {k} wrong of {n:,} are among them with probability {chance:.3g}"
-        results.append(_with_groups(summarize("reverse", context, comparisons, note), groups, problem))
+        results.append(_with_groups(summarize("reverse", context, comparisons, note), groups, problem, code))
     if rules.jvp is not None:
         columns = jacobian.outputs and len(coordinates) <= _MOST_ROWS
         comparisons = compare_columns(rules, jacobian, declaration) if columns else []
@@ -82,14 +82,14 @@ def check_first_order(
     return results, jacobian, context
 
 
-def _with_groups(result: Result, groups: Groups | None, problem: Problem) -> Result:
+def _with_groups(result: Result, groups: Groups | None, problem: Problem, code: str) -> Result:
     """A result that is right so far, with what the groups alone showed."""
     if groups is None or not result.passed:
         return result
     if groups.unexplained:
         (first, last), *_ = groups.unexplained
         reason = f"is wrong among elements {first} to {last} together (analytic and numeric: not of one element)"
-        failure = Failure(problem.name, "gradient", (), math.nan, math.nan, groups.tolerance, None, reason, "")
+        failure = Failure(problem.name, "gradient", (), math.nan, math.nan, groups.tolerance, None, reason, code)
         return replace(result, status=WRONG, wrong=len(groups.unexplained), failure=failure)
     if groups.undecided:
         note = f"{groups.undecided} groups do not settle: a larger budget reaches their elements; {result.note}"

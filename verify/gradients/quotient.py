@@ -48,7 +48,7 @@ _BLOCK = 1 << 15
 class Pair:
     """Values on either side: at ``ahead`` and at ``-behind`` along the line, for all outputs or for each.
 
-    ``known`` is subtracted from the slope; ``bend`` is what rounded points alone add to the difference of the slopes.
+    ``known`` is subtracted from the slope.
     """
 
     plus: Array
@@ -56,7 +56,6 @@ class Pair:
     ahead: Array | float
     behind: Array | float
     known: Array | float = 0.0
-    bend: Array | float = 0.0
 
 
 class Line(Protocol):
@@ -120,9 +119,7 @@ class Ray:
         z = self._problem.point
         above, below = self._problem.snap(z + t * self._direction), self._problem.snap(z - t * self._direction)
         known = self._derivative((above - below) / (2 * t))
-        skew = (above - z) - (z - below)
-        bend = self._known(skew / t) if self._known is not None and skew.any() else 0.0
-        return Pair(self._function(above), self._function(below), t, t, known, bend)
+        return Pair(self._function(above), self._function(below), t, t, known)
 
 
 class Diagonal:
@@ -198,7 +195,7 @@ class _Ladder:
             rise[row], sizes[row] = np.abs(p.plus - p.minus), np.maximum(np.abs(p.plus), np.abs(p.minus))
             self._known[row] = p.known
             slope[row] = (p.plus - p.minus) / width - p.known
-            bend[row] = (p.plus - middle) / p.ahead - (middle - p.minus) / p.behind - p.bend
+            bend[row] = (p.plus - middle) / p.ahead - (middle - p.minus) / p.behind
             rounding[row] = 2 * self._noise.at(p.plus, p.minus) / width
             skew[row] = np.abs(bend[row]) * np.abs(p.ahead - p.behind) / width
         self._sizes.append(sizes)

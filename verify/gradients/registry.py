@@ -5,24 +5,27 @@ Examples are drawn by hypothesis, so what is reported of a failure is the smalle
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
 
 import quant  # noqa: F401  registers the quantizers' primitives
+from minigrad.draw import Draw
 from minigrad.errors import InputError
 from minigrad.primitive import PRIMITIVES, Primitive
-from verify.gradients.arrays import certify_primitive
+from verify.gradients.arrays import ArrayCertificate, certify_primitive
 from verify.gradients.hypothesis_draw import HypothesisDraw
 from verify.gradients.primitives import check_primitive, positions_of
 
@@ -30,6 +33,8 @@ __all__ = ["REQUIRED_BITS", "RESULTS", "Entry", "judge", "judge_all", "kind_of",
 
 #: What has to be proven of value and derivatives in float64: |error| <= 2^-45 of the sum of the terms.
 REQUIRED_BITS = 45
+#: The same in float32, as far below its 24 bits as 45 is below 53.
+REQUIRED_BITS_SINGLE = 16
 #: Seconds to look for a smaller example once something failed.
 _SHRINKING = 10.0
 #: The results of a primitive that are certified.
@@ -46,6 +51,7 @@ class Entry:
     points : examples looked at
     bits : proven bits of value, vjp, jvp and hvp, the least over all points (infinite: exact); a result that does not
         exist is missing
+    bits_single : proven bits of all of them in float32
     compared, undecided : numbers held against differences, and how many of them did not settle
     rates : the fitted rates of the Taylor remainders R0, R1, R2 and their verdicts, at the point where most were seen
     kinks : what was found at each declared kink
@@ -57,6 +63,7 @@ class Entry:
     kind: str
     points: int
     bits: dict[str, float]
+    bits_single: float
     compared: int
     undecided: int
     rates: str
@@ -70,8 +77,14 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """The entry in what ``json.dumps`` takes; infinite bits are the word "exact"."""
-        bits = {key: "exact" if value == math.inf else value for key, value in self.bits.items()}
-        return {**vars(self), "bits": bits, "failures": list(self.failures), "passed": self.passed}
+        bits = {key: _exact_or(value) for key, value in self.bits.items()}
+        single = _exact_or(self.bits_single)
+        failures = list(self.failures)
+        return {**vars(self), "bits": bits, "bits_single": single, "failures": failures, "passed": self.passed}
+
+
+def _exact_or(bits: float) -> float | str:
+    return "exact" if bits == math.inf else bits
 
 
 def kind_of(primitive: Primitive) -> str:
@@ -93,7 +106,6 @@ def select(names: Sequence[str]) -> list[str]:
 
 #: In the words of the Taylor check: the remainder is nothing but rounding.
 _FLOOR = "at the noise floor"
-_FAILURES = (AssertionError, ArithmeticError, ValueError, TypeError, IndexError)
 
 
 class _Enough(BaseException):
@@ -109,9 +121,11 @@ def _drawn(run: Callable[[st.DataObject], None], points: int, number: int) -> st
         nonlocal until
         try:
             run(data)
-        except _FAILURES as failure:
+        except HypothesisException:  # no failure: hypothesis tells itself something
+            raise
+        except Exception as failure:  # a rule may raise anything
             until = min(until, time.monotonic() + _SHRINKING)
-            found.append(str(failure) or repr(failure))
+            found.append(_words(failure))
             if time.monotonic() > until:
                 raise _Enough from None
             raise
@@ -126,16 +140,27 @@ def _drawn(run: Callable[[st.DataObject], None], points: int, number: int) -> st
         report_multiple_bugs=False,
     )
     # Hypothesis raises what it found; while shrinking, every failure is smaller than those before.
-    with contextlib.suppress(_Enough, *_FAILURES):
+    try:
         seed(number)(checks(given(st.data())(watched)))()
+    except (_Enough, Exception):
+        if not found:
+            raise
     return found[-1] if found else None
+
+
+def _words(failure: Exception) -> str:
+    """An assertion speaks for itself; of anything else the kind and the place are told too."""
+    if isinstance(failure, (AssertionError, InputError)) and str(failure):
+        return str(failure)
+    place = traceback.extract_tb(failure.__traceback__)[-1]
+    return f"{type(failure).__name__}: {failure} (in {place.name}, {Path(place.filename).name}:{place.lineno})"
 
 
 def judge(name: str, points: int = 20, number: int = 0) -> Entry:
     """Judge one primitive.
 
-    Every point is certified in ball arithmetic; a quarter of them are also held against differences, Taylor rates, the
-    complex step and the adjoint, together with a point on every declared kink and an example in float32.
+    Every point is certified in ball arithmetic; a quarter as many are certified in float32, and as many again are held
+    against differences, Taylor rates, the complex step and the adjoint, with a point on every declared kink.
 
     Parameters
     ----------
@@ -148,21 +173,21 @@ def judge(name: str, points: int = 20, number: int = 0) -> Entry:
     bits: dict[str, float] = {}
     seen = {"points": 0, "compared": 0, "undecided": 0}
     kinks: dict[str, str] = {}
-    rates = ""
+    rates, bits_single = "", math.inf
 
     def certified(data: st.DataObject) -> None:
-        draw = HypothesisDraw(data)
-        arrays, options = primitive.examples(draw, np.float64)
-        value, _ = primitive.forward(*arrays, **options)
-        gy = draw.uniform(-2.0, 2.0, np.shape(value))
-        positions = positions_of(primitive, len(arrays))
-        tangents = [draw.uniform(-2.0, 2.0, a.shape) if n in positions else None for n, a in enumerate(arrays)]
-        certificate = certify_primitive(primitive, arrays, options, gy, tangents)
+        certificate = _certify(primitive, HypothesisDraw(data), np.float64)
         certificate.require(REQUIRED_BITS)
         seen["points"] += 1
         for bound in certificate.bounds:
             result = bound.name.split("[")[0]
             bits[result] = min(bits.get(result, math.inf), bound.bits)
+
+    def certified_single(data: st.DataObject) -> None:
+        nonlocal bits_single
+        certificate = _certify(primitive, HypothesisDraw(data), np.float32)
+        certificate.require(REQUIRED_BITS_SINGLE)
+        bits_single = min(bits_single, certificate.bits)
 
     def compared(data: st.DataObject) -> None:
         nonlocal rates
@@ -175,12 +200,32 @@ def judge(name: str, points: int = 20, number: int = 0) -> Entry:
             elif result.check == "Taylor" and (not rates or result.note.count(_FLOOR) < rates.count(_FLOOR)):
                 rates = result.note
 
-    found = [_drawn(certified, points, number), _drawn(compared, max(1, points // 4), number)]
+    few = max(1, points // 4)
+    found = [_drawn(certified, points, number), _drawn(certified_single, few, number), _drawn(compared, few, number)]
     failures = tuple(failure for failure in found if failure is not None)
     seconds = time.process_time() - start
     return Entry(
-        name, kind_of(primitive), bits=bits, rates=rates, kinks=kinks, failures=failures, seconds=seconds, **seen
+        name,
+        kind_of(primitive),
+        bits=bits,
+        bits_single=bits_single,
+        rates=rates,
+        kinks=kinks,
+        failures=failures,
+        seconds=seconds,
+        **seen,
     )
+
+
+def _certify(primitive: Primitive, draw: Draw, dtype: Any) -> ArrayCertificate:
+    arrays, options = primitive.examples(draw, dtype)
+    value, _ = primitive.forward(*arrays, **options)
+    gy = draw.uniform(-2.0, 2.0, np.shape(value)).astype(dtype)
+    positions = positions_of(primitive, len(arrays))
+    tangents = [
+        draw.uniform(-2.0, 2.0, a.shape).astype(dtype) if n in positions else None for n, a in enumerate(arrays)
+    ]
+    return certify_primitive(primitive, arrays, options, gy, tangents)
 
 
 def judge_all(names: Sequence[str], points: int = 20, number: int = 0, processes: int = 2) -> Iterator[Entry]:

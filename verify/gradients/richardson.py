@@ -1,10 +1,10 @@
 """Richardson's extrapolation of differences whose steps shrink by 4, with the error of every candidate.
 
 A Neville table: from the values of two steps of which one power of the step has been removed, the next one is. The
-error of a candidate is the largest of its distances to the two it is made from, and to one more of the step before (of
-its own order, else the one before that), plus the rounding of the differences, carried through the table term by term.
-That is more than the candidate's own truncation, which is a power of the step smaller. Two distances alone would not
-do: where terms of the truncation cancel, two values agree by chance.
+error of a candidate is the larger of its distances to the coarser of the two it is made from, and to one more of the
+step before (of its own order, else the one before that), plus the rounding of the differences, carried through the
+table term by term. That is more than the candidate's own truncation, which is a power of the step smaller. The first
+distance alone would not do: where terms of the truncation cancel, two values agree by chance.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ class Table:
             if len(self._row) == 1:
                 break  # there is nothing before
             before = self._row[order if order < len(self._row) else order - 2][0]
-            error = np.maximum(np.abs(value - fine), np.abs(value - coarse))
-            error = np.maximum(error, np.abs(value - before)) + rounding
+            error = np.maximum(np.abs(value - coarse), np.abs(value - before)) + rounding
             better = error < self.error
             self.value, self.error = np.where(better, value, self.value), np.where(better, error, self.error)
             if self._keep:

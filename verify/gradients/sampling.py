@@ -89,7 +89,8 @@ class Groups:
     def statement(self, gradient: Array, reach: Array, coordinates: Array) -> str:
         """What was shown, in words."""
         typical = _typical(gradient, reach)
-        share = float((self.smallest * reach)[coordinates].max(initial=0.0)) / typical if typical else math.inf
+        seen = (self.smallest * reach)[coordinates]
+        share = float(seen[np.isfinite(seen)].max(initial=0.0)) / typical if typical else math.inf
         return (
             f"{len(coordinates):,} elements in {self.blocks} groups, {DRAWS} draws: one alone in its group is seen if "
             f"it is off by {share:.1e} of a typical element"

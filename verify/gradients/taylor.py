@@ -163,18 +163,15 @@ def measure_rates(
     """
     band = BAND.get(problem.dtype, BAND[np.dtype(np.float32)])
     h = np.array([_FIRST / 2**n for n in range(64) if _FIRST / 2**n > max(problem.epsilon, smallest)])
-    changes, slopes, strays = np.zeros(h.shape), np.zeros(h.shape), np.zeros(h.shape)
-    for n, step in enumerate(h):
-        moved = problem.snap(problem.point + step * direction)
-        displacement = moved - problem.point
-        changes[n] = change(moved)[0]
-        slopes[n] = math.fsum(gradient * displacement)
-        strays[n] = np.abs(gradient * (displacement - step * direction)).sum()
+    changes = np.array([change(problem.snap(problem.point + step * direction))[0] for step in h])
+    slope = math.fsum(gradient * direction)
+    # The noise includes what rounding does to the points; the products are rounded too.
     floor = noise + 4 * problem.epsilon * float(np.abs(gradient * direction).sum()) * h
-    # R0 and the second derivative take the step as it is meant, not as the points were rounded.
-    remainders = [(changes, noise + strays), (changes - slopes, floor)]
+    remainders = [(changes, np.full(h.shape, noise)), (changes - h * slope, floor)]
     if curvature is not None:
-        remainders.append((changes - slopes - h**2 / 2 * curvature, floor + 4 * problem.epsilon * abs(curvature) * h))
+        remainders.append(
+            (changes - h * slope - h**2 / 2 * curvature, floor + 4 * problem.epsilon * abs(curvature) * h)
+        )
     rates = [_fit(n + 1, h, np.abs(r), f, band) for n, (r, f) in enumerate(remainders)]
     return Rates(tuple(rates), band)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from minigrad.primitive import PRIMITIVES
 from verify.gradients.command import rates_of
-from verify.gradients.registry import REQUIRED_BITS, RESULTS, Entry
+from verify.gradients.registry import REQUIRED_BITS, REQUIRED_BITS_SINGLE, RESULTS, Entry
 from verify.report.gradient_plots import gradient_plot
 from verify.report.page import Page, power_of_two
 
@@ -48,16 +48,18 @@ def _table(out: Page, entries: Sequence[Entry]) -> None:
         "What is proven",
         "Value, vjp, jvp and hvp (the second derivative) in float64 are certified in ball arithmetic against the "
         "textbook definition: |error| is at most this part of the sum of the absolute values of the terms, at every "
-        f"point; {power_of_two(REQUIRED_BITS)} is required. Taylor rates: 1, 2 and 3 belong to a right gradient and a "
-        "right second derivative; 0 stands for a remainder that is nothing but rounding.",
+        f"point; {power_of_two(REQUIRED_BITS)} is required, and {power_of_two(REQUIRED_BITS_SINGLE)} of all of them in "
+        "float32. Taylor rates: 1, 2 and 3 belong to a right gradient and a right second derivative; 0 stands for a "
+        "remainder that is nothing but rounding.",
     )
     rows: list[tuple[str | tuple[str, str], ...]] = []
     for e in entries:
         bits = [power_of_two(e.bits[result]) if result in e.bits else "none" for result in RESULTS]
         verdict = ("holds", "good") if e.passed else ("FAILS", "bad")
-        domain = PRIMITIVES[e.name].domain
-        rows.append((e.name, e.kind, domain, str(e.points), *bits, f"{e.compared:,}", rates_of(e), verdict))
-    header = ("primitive", "gradient", "domain", "points", *RESULTS, "compared", "Taylor rates", "verdict")
+        bits.append(power_of_two(e.bits_single))
+        about = (e.name, e.kind, PRIMITIVES[e.name].domain, str(e.points))
+        rows.append((*about, *bits, f"{e.compared:,}", rates_of(e), verdict))
+    header = ("primitive", "gradient", "domain", "points", *RESULTS, "float32", "compared", "Taylor rates", "verdict")
     out.table(header, rows, text_columns=3)
 
 

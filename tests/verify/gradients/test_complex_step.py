@@ -31,6 +31,8 @@ NOT_ANALYTIC = {
     "the cast warns": lambda x: x.astype(np.float64) * 2,
     "it raises": lambda x: np.sin(x) if not np.iscomplexobj(x) else [][0],
     "real output": lambda x: np.sin(x.real),
+    "imaginary beside the real numbers": lambda x: np.sin(x) + 1e-3j * (x - X) if np.iscomplexobj(x) else np.sin(x),
+    "another one at tiny steps": lambda x: np.where(np.abs(x.imag).max() < 1e-25, np.sin(x.real), np.sin(x)),
     "not the same function": lambda x: np.sin(x) if not np.iscomplexobj(x) else np.cos(x),
 }
 

@@ -116,6 +116,19 @@ def test_gradients_of_cancelling_sums_are_granted_their_own_rounding():
         assert all(c.judgement.status == "right" for c in found)
 
 
+def test_a_rule_is_granted_its_own_rounding_and_no_more():
+    """A backward pass that cancels: 1e-10 of rounding where the differences see 1e-12."""
+    x = np.random.default_rng(16).normal(size=5)
+    for off, status in ((0.0, "right"), (1e-7, "wrong")):
+
+        def vjp(gy, x, off=off):
+            return ((gy * 1e6 + gy * np.cos(x) * (1 + off)) - gy * 1e6,)
+
+        rough = rules(vjp, None, np.sin, (x,))
+        found = compare_gradients(rough, Jacobian(rough.problem, range(5), 1), rows=5)
+        assert {c.judgement.status for c in found[:2]} == {status}
+
+
 def elementwise(x, y):
     return np.sin(x) * y
 

@@ -42,6 +42,13 @@ def test_a_rounding_that_repeats_along_a_line_shows():
     assert noise.bound[0] >= 2.0**-24
 
 
+@pytest.mark.parametrize("scale", [1e-250, 1e250])
+def test_very_small_and_large_numbers(scale):
+    x = np.random.default_rng(1).uniform(0.5, 1.5, 9)
+    (_, plain), (_, scaled) = bound_of(lambda x: np.tanh(x) - 0.5, x), bound_of(lambda x: (np.tanh(x) - 0.5) * scale, x)
+    assert scaled.bound == pytest.approx(plain.bound * scale, rel=0.5)
+
+
 def test_a_kink_at_the_point_is_no_noise():
     x = np.zeros(3)
     for function in (np.abs, lambda x: np.maximum(x, 0), np.sign):

@@ -105,6 +105,19 @@ def test_fine_structure_is_not_overlooked():
     assert slopes.error[0, 0] < 1e-4
 
 
+def test_elements_that_are_zero_are_moved_by_the_size_of_the_others():
+    for others in (1e-6, 1e6):
+        _, slopes = slopes_of(lambda x, scale=others: 1 + np.tanh(x / scale), np.array([0.0, 1.0, -1.0]) * others)
+        assert slopes.error[0, 0] * others < 1e-9
+
+
+def test_points_that_are_not_as_far_on_either_side():
+    """Above 2 the grid is coarser, so x + h is rounded and x - h is not; nothing else is inexact here."""
+    for x in np.random.default_rng(4).uniform(1.5, 2, 50):
+        _, slopes = slopes_of(lambda y, x=x: (y - x) ** 2, np.array([x]))
+        assert np.abs(slopes.value[0, 0]) <= slopes.error[0, 0]
+
+
 def test_understated_noise_makes_the_error_larger():
     for x in np.linspace(0.1, 1, 50):
         problem = Problem(lambda x: x * x + 1e-10 * np.sin(1e17 * x), (np.array([x]),))

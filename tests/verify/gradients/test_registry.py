@@ -39,11 +39,11 @@ def test_a_sign_error_is_reported_at_the_smallest_example(monkeypatch: pytest.Mo
     planted("multiply", monkeypatch, vjp=lambda gy, r, n: tuple(None if g is None else -g for g in right(gy, r, n)))
     entry = judge("multiply", points=10)
     assert not entry.passed
-    certified, compared = entry.failures
+    certified, _, compared = entry.failures
     assert "multiply(): vjp[0]" in certified
     assert "is wrong" in certified
     assert "To reproduce:" in certified
-    assert "gradient of argument" in compared
+    assert "gradient of argument" in compared or "hvp" in compared
     # Shrunk: hypothesis leaves arrays of equal, simple numbers.
     assert len(certified) < 1500
 
@@ -76,6 +76,16 @@ def test_a_primitive_whose_examples_fail_does_not_pass(monkeypatch: pytest.Monke
     entry = judge("exp", points=2)
     assert not entry.passed
     assert entry.failures[0] == "no example today"
+
+
+def test_a_rule_that_raises_is_a_failure_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def jvp(tangents: Any, x: np.ndarray) -> np.ndarray:
+        return x.no_such_thing  # type: ignore[attr-defined]
+
+    planted("exp", monkeypatch, jvp=jvp)
+    (failure, *_) = judge("exp", points=2).failures
+    assert failure.startswith("AttributeError:")
+    assert "(in jvp, test_registry.py:" in failure
 
 
 def test_the_search_for_a_smaller_example_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The stated probabilities are those with which wrong elements are found; groups find one in 100,000."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from minigrad.errors import InputError
 from verify.gradients import check
 from verify.gradients.noise import measure_noise
+from verify.gradients.orders import _with_groups
 from verify.gradients.problem import Problem
-from verify.gradients.sampling import DRAWS, _Tester, detection_probability, sample_elements
+from verify.gradients.sampling import DRAWS, Groups, _Tester, detection_probability, sample_elements
+from verify.gradients.verdict import Result
 
 
 @given(st.integers(1, 60), st.data())
@@ -73,19 +76,21 @@ def planted(vjp, elements, change):
     return wrong
 
 
-@pytest.mark.parametrize("size", [2_000, 20_000, 100_000])
+@pytest.mark.parametrize("size", [2_000, 100_000])
 def test_one_wrong_element_of_many_is_found_by_groups(size):
     rng = np.random.default_rng(size)
     x = rng.normal(size=size)
-    for element in rng.choice(size, 2):
+    for element in rng.choice(size, 1 if size > 20_000 else 2):
         wrong = planted(total_vjp, [element], lambda g: g + 1e-3)
         verdict = check(total, (x,), vjp=wrong, budget=2_000)
         assert verdict["reverse"].failure.index == (element,)
         assert verdict["reverse"].failure.rate == pytest.approx(1, abs=0.1)
+    if size > 20_000:
+        return
     verdict = check(total, (x,), vjp=total_vjp, budget=2_000)
     assert verdict.passed
     assert "1 groups, 2 draws: one alone in its group is seen if it is off by" in verdict["reverse"].note
-    assert "alone: " in verdict["reverse"].note
+    assert "; 25 alone: " in verdict["reverse"].note
 
 
 @pytest.mark.parametrize("factor", [1.5, 0.5, -1.0, np.nan])
@@ -97,9 +102,23 @@ def test_several_wrong_elements_too(factor):
 
 def test_float32_is_as_strict_as_its_noise_allows():
     x = np.random.default_rng(6).normal(size=3_000).astype(np.float32)
-    assert check(total, (x,), vjp=total_vjp, budget=4_000).passed
+    verdict = check(total, (x,), vjp=total_vjp, budget=4_000)
+    assert verdict.passed
+    assert verdict.evaluations < 2_500, "halving a group whose noise is that of the whole is of no use"
     wrong = planted(total_vjp, [17], lambda g: g + np.float32(2))
     assert not check(total, (x,), vjp=wrong, budget=4_000)["reverse"].passed
+
+
+def test_groups_that_disagree_or_do_not_settle_are_not_passed_over():
+    problem = Problem(total, (np.ones(8),))
+    right = Result("reverse", "right", 8)
+    plain = Groups((), (), 3, np.full(8, 1e-9), 0, 1e-10)
+    assert _with_groups(right, plain, problem, "") is right
+    together = _with_groups(right, replace(plain, unexplained=((4, 7),)), problem, "the code")
+    assert together.status == "wrong"
+    assert "among elements 4 to 7 together" in together.failure.reason and together.failure.snippet == "the code"
+    open_ends = _with_groups(right, replace(plain, undecided=1), problem, "")
+    assert open_ends.status == "undecided" and "a larger budget" in open_ends.note
 
 
 def test_an_element_too_near_a_kink_is_isolated():

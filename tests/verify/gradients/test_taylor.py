@@ -101,9 +101,11 @@ def test_a_faster_rate_is_right_too():
 
 
 def test_a_kink_nearby_is_no_wrong_gradient():
-    x, d = np.array([0.05, -0.03]), np.array([1.0, 1.0])
-    rates = taylor_rates(lambda x: np.sum(np.maximum(x, 0)), (x > 0) * 1.0, x, d)
-    assert rates[2].verdict == "vanishes"
+    for distance in (0.05, 0.002, 1e-5):
+        x, d = np.array([distance, -distance]), np.array([1.0, 1.0])
+        rates = taylor_rates(lambda x: np.sum(np.maximum(x, 0)), (x > 0) * 1.0, x, d)
+        assert rates[2].verdict == "vanishes"
+        assert not taylor_rates(lambda x: np.sum(np.maximum(x, 0)), (x > 0) * 1.001, x, d)[2].passed
     curved = taylor_rates(lambda x: np.sum(np.maximum(x, 0) ** 2 + np.abs(x)), 2 * x * (x > 0) + np.sign(x), x, d)
     assert curved[2].verdict in ("right", "undecided")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import backend
-from minigrad.primitive import PRIMITIVES, Primitive
+from minigrad.primitive import Primitive
 from verify.gradients.mutants.behaviour import behavioural_mutants
 from verify.gradients.mutants.equivalence import DRAWS, compare, lines_run
 from verify.gradients.mutants.judge import judge
@@ -82,39 +82,40 @@ def mutants_of(primitive: Primitive) -> Iterator[Mutant]:
     return itertools.chain(behavioural_mutants(primitive), source_mutants(primitive))
 
 
-def outcome_of(original: Primitive, mutant: Mutant, seeds: Sequence[int] = SEEDS) -> Outcome:
-    """Judge a mutant on one example after the other, until one kills it."""
-    fate, draws = _fate(original, mutant, seeds)
+def outcome_of(original: Primitive, mutant: Mutant, thorough: bool = True) -> Outcome:
+    """Judge a mutant on one example after the other, until one kills it.
+
+    ``thorough`` has the "same number" certified on all examples, not on the first ones alone.
+    """
+    fate, draws = _fate(original, mutant, thorough)
     return Outcome(mutant.rule, mutant.kind, mutant.edit, fate, draws)
 
 
-def _fate(original: Primitive, mutant: Mutant, seeds: Sequence[int]) -> tuple[str, int]:
+def _fate(original: Primitive, mutant: Mutant, thorough: bool) -> tuple[str, int]:
     try:
         wrong = mutant.make()
     except Unborn:
         return "unborn", 0
-    fate, draws = _judged(wrong, seeds)
+    fate, draws = _judged(wrong, SEEDS)
     if fate is None:
         with sandbox():
-            fate = compare(original, wrong, mutant.rule)
-    if fate in (None, "same number"):
+            fate = compare(original, wrong, mutant.rule) if _is_run(original, mutant) else "not run"
+    if fate is None or (thorough and fate == "same number"):
         later, more = _judged(wrong, LATER)
         fate, draws = later or fate, draws + more
-    if fate == "same bits" and not _is_run(original, mutant):
-        fate = "not run"
     return fate or "survived", draws
 
 
 @functools.lru_cache(maxsize=64)
-def _lines_run(name: str, rule: str, file: str) -> set[int]:
-    return lines_run(PRIMITIVES[name], rule, file)
+def _lines_run(primitive: Primitive, rule: str, file: str) -> set[int]:
+    return lines_run(primitive, rule, file)
 
 
 def _is_run(original: Primitive, mutant: Mutant) -> bool:
     if mutant.lines is None:
         return True
     file, first, last = mutant.lines
-    return not _lines_run(original.name, mutant.rule, file).isdisjoint(range(first, last + 1))
+    return not _lines_run(original, mutant.rule, file).isdisjoint(range(first, last + 1))
 
 
 def _judged(wrong: Primitive, seeds: Sequence[int]) -> tuple[str | None, int]:

@@ -61,12 +61,8 @@ def _convolution(rng: Rng, size: int) -> Example:
 
 def _normalised(rng: Rng, size: int) -> Example:
     x = _images(rng, size)
-    return (x, rng.uniform(0.5, 2, x.shape[3]), rng.uniform(-1, 1, x.shape[3])), {}
-
-
-def _classes(rng: Rng, size: int) -> Example:
-    logits = rng.uniform(-3, 3, (size // 5, 5))
-    return (logits, rng.integers(0, 5, size // 5)), {}
+    channels = (x.shape[3],)
+    return (x, rng.uniform(0.5, 2, channels), rng.uniform(-1, 1, channels)), {}
 
 
 def _quantized(rng: Rng, size: int) -> Example:
@@ -89,6 +85,7 @@ LARGE: dict[str, Callable[[Rng, int], Example]] = {
     "sum": _reduction,
     "mean": _reduction,
     "linear": _matrices,
+    "matmul": _matrices,
     "conv2d": _convolution,
     "batch_norm": _normalised,
 }

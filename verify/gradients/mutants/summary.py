@@ -18,9 +18,11 @@ MEASURED = Path(__file__).with_name("measured.json")
 def count_outcomes(results: Mapping[str, Any]) -> dict[str, Any]:
     """Per primitive: kind -> [killed, raised, total of real errors]; and every mutant that is not plainly killed.
 
-    ``late`` are those that took more examples than every mutant is judged on at first.
+    Not listed is code that this primitive does not run, if another one that shares it does. ``late`` are mutants that
+    took more examples than every one is judged on at first.
     """
     counted: dict[str, Any] = {}
+    run_somewhere = {o["edit"] for result in results.values() for o in result["outcomes"] if o["fate"] != "not run"}
     for name in sorted(results):
         kinds: dict[str, list[int]] = {}
         listed, late = [], []
@@ -31,6 +33,8 @@ def count_outcomes(results: Mapping[str, Any]) -> dict[str, Any]:
                 row[0] += fate == "killed"
                 row[1] += fate == "raised"
                 row[2] += 1
+            if fate == "not run" and outcome["edit"] in run_somewhere:
+                continue
             if fate not in KILLED:
                 listed.append(_line(outcome))
             elif outcome["draws"] > len(SEEDS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,31 +150,38 @@ def _killed(row: list[int] | None) -> str:
 
 
 def _lists(ours: Mapping[str, Any]) -> Iterator[str]:
-    listed = [(name, line) for name, entry in ours["primitives"].items() for line in entry["listed"]]
+    listed = [(name, *line) for name, entry in ours["primitives"].items() for line in entry["listed"]]
     yield "## Survivors"
     yield ""
-    survivors = [(name, line) for name, line in listed if line[0] == "survived"]
-    yield from (_item(name, line) for name, line in survivors)
-    if not survivors:
-        yield "None."
+    survivors = _grouped(line for line in listed if line[1] == "survived")
+    yield from survivors or ["None."]
     yield ""
     yield "## No errors"
     yield ""
     yield (
-        "Edits that change nothing on any example. `not run`: the primitive shares the code with others that run it. "
-        "`same number`: rounding, or the sign of a zero."
+        "Edits that change nothing on any example, and where they were made. `same number`: rounding, or the sign of a "
+        "zero. `not run`: no example of any primitive runs the code. `unborn`: the module does not load."
     )
     for fate in _NOT_ERRORS:
-        chosen = [(name, line) for name, line in listed if line[0] == fate]
-        if chosen:
+        lines = _grouped(line for line in listed if line[1] == fate)
+        if lines:
             yield ""
-            yield f"<details><summary>{fate}: {len(chosen)}</summary>"
+            yield f"<details><summary>{fate}: {sum(line[1] == fate for line in listed)}</summary>"
             yield ""
-            yield from (_item(name, line) for name, line in chosen)
+            yield from lines
             yield ""
             yield "</details>"
 
 
-def _item(name: str, line: list[str]) -> str:
-    _, rule, kind, edit = line
-    return f"- `{name}` {rule}, {kind}: `{edit.replace('`', chr(39))}`"
+def _grouped(listed: Iterable[tuple[str, ...]]) -> list[str]:
+    """One line an edit, with the primitives and rules it was made in."""
+    places: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for name, _, rule, kind, edit in listed:
+        rules = places.setdefault((edit, kind), {}).setdefault(name, [])
+        if rule not in rules:
+            rules.append(rule)
+    lines = []
+    for (edit, kind), names in sorted(places.items()):
+        where = ", ".join(f"{name} ({', '.join(rules)})" for name, rules in names.items())
+        lines.append(f"- {kind}: `{edit.replace('`', chr(39))}`: {where}")
+    return lines
