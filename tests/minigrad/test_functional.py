@@ -51,3 +51,16 @@ def test_a_call_that_does_not_fit_names_the_function() -> None:
         functional.exp(x, base=2)
     with pytest.raises(TypeError, match="add: missing a required argument: 'b'"):
         functional.add(x)
+
+
+def test_the_functions_are_told_apart() -> None:
+    for name in OWN:
+        function = getattr(functional, name)
+        assert function.__qualname__ == name
+        assert function.__doc__ == PRIMITIVES[name].forward.__doc__
+        assert list(inspect.signature(function).parameters) == list(
+            inspect.signature(PRIMITIVES[name].forward).parameters
+        )
+    a, b = Tensor(np.array([1.0, 4.0])), np.array([2.0, 3.0])
+    assert functional.maximum(a, b).data.tolist() == [2.0, 4.0]
+    assert functional.minimum(a, b).data.tolist() == [1.0, 3.0]

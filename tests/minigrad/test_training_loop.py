@@ -85,6 +85,31 @@ def test_predicting_keeps_the_mode(mode: bool) -> None:
     assert [module.training for _, module in model.modules()] == [mode] * 9
 
 
+def test_predicting_keeps_the_mode_of_each_module() -> None:
+    """A batch norm that is frozen stays so, also where the model fails."""
+    model = small()
+    model.layers[1].training = False
+    modes = [module.training for _, module in model.modules()]
+    predict(model, DATA.test_images, MEANS)
+    assert [module.training for _, module in model.modules()] == modes
+    with pytest.raises(InputError):
+        predict(model, DATA.test_images[..., :2], MEANS[:2])
+    assert [module.training for _, module in model.modules()] == modes
+
+
+def test_predicting_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = small(), []
+    forward = model.forward
+
+    def watched(x: Tensor) -> Tensor:
+        seen.append(forward(x))
+        return seen[-1]
+
+    monkeypatch.setattr(model, "forward", watched)
+    predict(model, DATA.test_images, MEANS)
+    assert [y.requires_grad for y in seen] == [False]
+
+
 def test_the_step_schedule_falls_after_half_and_three_quarters() -> None:
     rate = Config(8, 1, 1.0, GROUPS, schedule="multi_step").learning_rate()
     assert [rate(n) for n in range(8)] == pytest.approx([1.0] * 4 + [0.1] * 2 + [0.01] * 2)
@@ -149,8 +174,10 @@ def test_an_infinite_loss_stops_the_run() -> None:
     model = small()
     model.layers[7].bias.data[...] = -3.3e38  # type: ignore[attr-defined]
     model.layers[7].bias.data[0] = 3.3e38  # type: ignore[attr-defined]
-    with np.errstate(over="ignore"), pytest.raises(InputError, match="the loss is inf at step 0"):
+    with np.errstate(over="ignore"), pytest.raises(InputError, match="the loss is inf at step 0") as error:
         train(model, DATA, Config(2, 8, 0.1, GROUPS))
+    assert error.tb is not None
+    model.load_state(small().state())  # no tape that the error keeps alive holds the weights
 
 
 @pytest.mark.parametrize("part", ["train_images", "train_labels", "test_images", "test_labels"])

@@ -186,7 +186,7 @@ class _Ladder:
 
     def _at(self, t: float, active: Array) -> tuple[Observed, Observed, Array]:
         """The central difference, the bend, and how far the two sides are apart."""
-        slope, bend, rounding, skew, rise, sizes = (np.full(self._middle.shape, np.nan) for _ in range(6))
+        slope, bend, rounding, rise, sizes = (np.full(self._middle.shape, np.nan) for _ in range(5))
         for row in map(int, np.flatnonzero(active)):
             p = self._lines[row].pair(t)
             if not (np.all(p.ahead) and np.all(p.behind)):
@@ -197,9 +197,8 @@ class _Ladder:
             slope[row] = (p.plus - p.minus) / width - p.known
             bend[row] = (p.plus - middle) / p.ahead - (middle - p.minus) / p.behind
             rounding[row] = 2 * self._noise.at(p.plus, p.minus) / width
-            skew[row] = np.abs(bend[row]) * np.abs(p.ahead - p.behind) / width
         self._sizes.append(sizes)
-        return Observed(t, slope, rounding + skew), Observed(t, bend, 4 * rounding + skew), rise
+        return Observed(t, slope, rounding), Observed(t, bend, 4 * rounding), rise
 
     def _climb(self, keep: bool) -> tuple[Table, Table]:
         """All steps where ``keep``; else each line until rounding alone exceeds the best candidate's error."""

@@ -58,6 +58,15 @@ def _subscript(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
+def _either_side(argument: Any, position: int, at: str) -> list[str]:
+    """Lines that move one element of the argument of ``above`` and ``below``; a Python number stays one."""
+    above, below, here = f"above[{position}]", f"below[{position}]", f"args[{position}]"
+    if not isinstance(argument, np.ndarray):
+        return [f"{above}, {below} = {here} + step, {here} - step"]
+    copies = f"{above}, {below} = np.array({here}), np.array({here})"
+    return [copies, f"{above}{at or '[...]'} += step", f"{below}{at or '[...]'} -= step"]
+
+
 def reverse_snippet(
     names: Names,
     args: Sequence[Any],
@@ -75,9 +84,7 @@ def reverse_snippet(
         _assign("gy", gy),
         f"step = {_step(reach, epsilon)!r}",
         "above, below = list(args), list(args)",
-        f"above[{position}], below[{position}] = np.array(args[{position}]), np.array(args[{position}])",
-        f"above[{position}]{at or '[...]'} += step",
-        f"below[{position}]{at or '[...]'} -= step",
+        *_either_side(args[position], position, at),
         f"gradients = {names.vjp}(gy, *args)",
         f"print('analytic', np.asarray(gradients[{slot}]){at})",
         f"difference = np.asarray({names.function}(*above)) - np.asarray({names.function}(*below))",

@@ -64,7 +64,19 @@ def test_the_gradient_passes_where_the_value_did() -> None:
     assert 0 < np.count_nonzero(x.grad) < 20
 
 
-@pytest.mark.parametrize(("rate", "seed", "message"), [(1.0, 0, "rate"), (-0.1, 0, "rate"), (0.5, -1, "seed")])
+@pytest.mark.parametrize(
+    ("rate", "seed", "message"),
+    [
+        (1.0, 0, "rate"),
+        (-0.1, 0, "rate"),
+        (float("nan"), 0, "rate"),
+        ("0.5", 0, "rate"),
+        (0.5, -1, "seed"),
+        (0.5, 1 << 64, "seed"),
+        (0.5, 1.5, "seed"),
+        (0.5, "1", "seed"),
+    ],
+)
 def test_bad_options_are_refused(rate: float, seed: int, message: str) -> None:
     with pytest.raises(InputError, match=f"{message}: expected 0 <= {message} <"):
         Dropout(rate, seed=seed)

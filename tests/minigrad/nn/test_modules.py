@@ -1,13 +1,14 @@
 """Modules: names, states, modes; batch norm; the small network."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 
 from minigrad import InputError, Tensor
 from minigrad.models import small_cnn
-from minigrad.nn import BatchNorm, Linear, MaxPool2d, Module, Sequential
+from minigrad.nn import BatchNorm, Linear, MaxPool2d, Module, Parameter, ReLU, Sequential
 from minigrad.nn.init import kaiming_normal, normal
 
 
@@ -108,3 +109,76 @@ def test_initial_weights_have_the_stated_spread() -> None:
     assert abs(np.mean(w)) < 1e-3
     sample = normal(rng, (100_000,), 1.0, np.float64)
     assert np.mean(np.abs(sample) < 1) == pytest.approx(0.6827, abs=0.01)
+
+
+class Nested(Module):
+    """Modules and parameters in every kind of container, besides options that are containers too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(0)
+        shared = Linear(rng, 2, 2, bias=False)
+        self.pair = (Linear(rng, 2, 2), ReLU())
+        self.named = {"a": Linear(rng, 2, 2), "deep": [[Parameter(np.ones(3))], shared]}
+        self.scales = [Parameter(np.ones(1)), Parameter(np.ones(2))]
+        self.mixed = (1, Parameter(np.ones(4)))
+        self.again = shared
+        self.sizes = (3, 4)
+        self.options = {"rate": 0.5}
+
+
+def test_parts_are_found_in_lists_tuples_and_dicts() -> None:
+    model = Nested()
+    assert [name for name, _ in model.named_parameters()] == [
+        "named.deep.0.0",
+        "scales.0",
+        "scales.1",
+        "mixed.1",
+        "pair.0.weight",
+        "pair.0.bias",
+        "named.a.weight",
+        "named.a.bias",
+        "named.deep.1.weight",
+    ]
+    assert [name for name, _ in model.modules()] == ["", "pair.0", "pair.1", "named.a", "named.deep.1", "again"]
+    assert sorted(model.state()) == sorted(name for name, _ in model.named_parameters())
+    assert model.describe()[0] == ["", "Nested", [("sizes", (3, 4))]]
+
+
+def test_evaluating_puts_every_mode_back() -> None:
+    model = Sequential(BatchNorm(2), Sequential(BatchNorm(2), ReLU()))
+    frozen = model.layers[1].layers[0]  # type: ignore[attr-defined]
+    frozen.training = False
+    modes = [module.training for _, module in model.modules()]
+    assert modes == [True, True, True, False, True]
+    with pytest.raises(KeyError), model.evaluating():
+        assert not any(module.training for _, module in model.modules())
+        raise KeyError
+    assert [module.training for _, module in model.modules()] == modes
+
+
+def test_projection_reaches_all_modules() -> None:
+    class Bounded(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = Parameter(np.full(1, 5.0))
+
+        def project(self) -> None:
+            np.minimum(self.a.data, 1.0, out=self.a.data)
+
+    model = Sequential(Sequential(Bounded()), Bounded())
+    model.project()
+    assert [p.item() for p in model.parameters()] == [1.0, 1.0]
+
+
+def test_a_copy_of_a_model_is_its_own() -> None:
+    layer = Linear(np.random.default_rng(0), 2, 2)
+    model = Sequential(layer, ReLU(), layer)
+    y = model(Tensor(np.ones((1, 2), np.float32))).sum()  # the parameters are held meanwhile
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert len(twin.parameters()) == 2
+        assert twin.layers[0] is twin.layers[2]
+        twin.parameters()[0].data[...] = 0.0
+        assert [p.group for p in twin.parameters()] == [p.group for p in model.parameters()]
+    assert layer.weight.data.all()
+    y.backward()

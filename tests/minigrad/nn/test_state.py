@@ -166,3 +166,13 @@ def test_a_transposed_array_keeps_its_order(tmp_path: Path) -> None:
     model = Transposed()
     model.save(tmp_path / "net")
     assert load_file(tmp_path / "net")["a"].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+
+
+def test_a_state_may_be_the_models_own_in_another_order() -> None:
+    rng = np.random.default_rng(0)
+    model = Sequential(Linear(rng, 3, 3), Linear(rng, 3, 3))
+    first, second = (layer.weight.data.copy() for layer in model.layers)  # type: ignore[attr-defined]
+    own = model.state()
+    model.load_state(own | {"layers.0.weight": own["layers.1.weight"], "layers.1.weight": own["layers.0.weight"]})
+    assert np.array_equal(model.state()["layers.0.weight"], second)
+    assert np.array_equal(model.state()["layers.1.weight"], first)

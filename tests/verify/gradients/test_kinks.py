@@ -49,7 +49,7 @@ def test_an_undeclared_kink_is_reported_with_its_slopes():
     verdict = relu_check(0.25, SMOOTH)
     assert verdict["reverse"].status == verdict["forward"].status == "not differentiable"
     assert not verdict.passed
-    assert relu_check(np.nan, SMOOTH)["reverse"].status == "wrong"
+    assert relu_check(np.nan, SMOOTH, X[:1])["reverse"].status == "wrong"
     reason = verdict["forward"].failure.reason
     assert "not differentiable here: one-sided slopes 0 and 1, gradient given 0.25" in reason
     with pytest.raises(AssertionError, match="one-sided slopes 0 and 1"):

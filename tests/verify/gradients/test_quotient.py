@@ -1,6 +1,7 @@
 """Measured slopes are within their stated errors, the errors are small, and what has no slope is recognised."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -179,6 +180,20 @@ def test_two_values_that_agree_by_chance_are_not_believed():
     h = [Fraction(1, 4**n) for n in range(3)]
     c = -17 * h[2] ** 2
     table = table_of([5 + c * s**2 + s**4 for s in h])
+    assert abs(float(table.value) - 5) <= float(table.error)
+
+
+def test_nor_are_two_extrapolated_values():
+    """The first extrapolation removes s^2; what it makes of d s^4 + s^6 is the same at two steps for one d."""
+    h = [Fraction(1, 4**n) for n in range(3)]
+
+    def extrapolated(power):
+        first = [s**power for s in h]
+        return [b + (b - a) / 15 for a, b in pairwise(first)]
+
+    fourth, sixth = extrapolated(4), extrapolated(6)
+    d = -(sixth[1] - sixth[0]) / (fourth[1] - fourth[0])
+    table = table_of([5 + s**2 + d * s**4 + s**6 for s in h])
     assert abs(float(table.value) - 5) <= float(table.error)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from minigrad.errors import InputError
 from verify.gradients import taylor_rates
+from verify.gradients.taylor import _fit
 
 RNG = np.random.default_rng(20)
 W1, W2, DATA = RNG.normal(size=(6, 8)), RNG.normal(size=(8,)), RNG.normal(size=(10, 6))
@@ -106,8 +107,23 @@ def test_a_kink_nearby_is_no_wrong_gradient():
         rates = taylor_rates(lambda x: np.sum(np.maximum(x, 0)), (x > 0) * 1.0, x, d)
         assert rates[2].verdict == "vanishes"
         assert not taylor_rates(lambda x: np.sum(np.maximum(x, 0)), (x > 0) * 1.001, x, d)[2].passed
+    x = np.array([-1e-4])
+    beyond = taylor_rates(lambda x: np.sum(1 + np.maximum(x, 0) + 1e-3 * x * x), 2e-3 * x, x, np.ones(1))
+    assert beyond[2].verdict == "right" and beyond[2].window[0] < 1e-4
+    x, d = np.array([0.05, -0.03]), np.ones(2)
     curved = taylor_rates(lambda x: np.sum(np.maximum(x, 0) ** 2 + np.abs(x)), 2 * x * (x > 0) + np.sign(x), x, d)
     assert curved[2].verdict in ("right", "undecided")
+
+
+def test_a_remainder_that_is_no_power_yet_is_no_wrong_gradient():
+    """That of exp(-u^2) far out, in float32: its local rates fall towards 2 from above, the fit overshoots."""
+    remainders = [2.0e-14, 3.1e-19, 3.26e-22, 6.6e-24, 5.95e-25, 9.7e-26, 2.0e-26, 4.58e-27, 1.1e-27, 2.7e-28, 6.6e-29]
+    h = 0.25 / 2.0 ** np.arange(len(remainders))
+    found = _fit(2, h, np.array(remainders), np.full(h.shape, 6e-29), 0.2)
+    assert found.rate < 1.8
+    assert found.verdict == "undecided"
+    straight = _fit(2, h, h + h**2, np.full(h.shape, 1e-9), 0.2)
+    assert straight.verdict == "wrong"
 
 
 @pytest.mark.parametrize("where", ["value", "gradient", "second", "direction"])
