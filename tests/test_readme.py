@@ -48,7 +48,7 @@ def test_make_targets_exist() -> None:
 
 
 def test_named_files_exist() -> None:
-    for name in re.findall(r"(?:\(|`)((?:docs|quant|verify|csrc|minigrad)/[\w./]*)", README):
+    for name in re.findall(r"(?:\(|`)((?:docs|quant|verify|csrc|minigrad)/[\w./-]*)", README):
         assert (ROOT / name).exists(), name
 
 
