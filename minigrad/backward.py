@@ -83,7 +83,7 @@ def _incoming(root: Tensor, gradient: Any, graph: bool) -> Any:
         raise ValueError(f"gradient: expected shape {root.shape}, got {np.shape(gradient)}")
     if graph:
         return gradient if isinstance(gradient, Tensor) else Tensor(np.asarray(gradient, root.dtype))
-    return np.asarray(gradient._array if isinstance(gradient, Tensor) else gradient, root.dtype)
+    return gradient._array if isinstance(gradient, Tensor) else gradient
 
 
 @np.errstate(all="ignore")
@@ -172,6 +172,7 @@ def grad(
     """
     if isinstance(inputs, Tensor):
         raise InputError("inputs: expected a sequence of tensors, got one; write [x]")
+    inputs = list(inputs)
     for n, tensor in enumerate(inputs):
         if not isinstance(tensor, Tensor) or not tensor.requires_grad:
             raise InputError(f"inputs: expected tensors that require a gradient; number {n} does not")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.errors import InputError
+from minigrad.nn.arguments import checked_size
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor, apply
 
@@ -98,7 +99,7 @@ class PReLU(Module):
 
     def __init__(self, channels: int, dtype: type = np.float32) -> None:
         super().__init__()
-        self.slope = Parameter(np.full(channels, 0.25, dtype), group="norm")
+        self.slope = Parameter(np.full(checked_size("channels", channels), 0.25, dtype), group="norm")
 
     def forward(self, x: Tensor) -> Tensor:
         return apply("prelu", x, self.slope)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.errors import InputError
+from minigrad.nn.arguments import checked_size
 from minigrad.nn.init import kaiming_normal, normal
 from minigrad.nn.module import Module, Parameter
+from minigrad.ops.arguments import is_integer
 from minigrad.ops.conv_geometry import pair
 from minigrad.tensor import Tensor, apply
 
@@ -14,7 +16,8 @@ __all__ = ["Conv2d", "ConvTranspose2d"]
 
 
 def _checked_groups(in_channels: int, out_channels: int, groups: int) -> int:
-    if groups < 1 or in_channels % groups or out_channels % groups:
+    checked_size("in_channels", in_channels), checked_size("out_channels", out_channels)
+    if not is_integer(groups) or groups < 1 or in_channels % groups or out_channels % groups:
         raise InputError(f"groups: expected a divisor of {in_channels} and of {out_channels} channels, got {groups}")
     return groups
 
@@ -38,7 +41,7 @@ class Conv2d(Module):
     Raises
     ------
     InputError
-        If the groups do not divide the channels.
+        If the groups do not divide the channels, or a size is no whole number of at least 1.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class ConvTranspose2d(Module):
     Raises
     ------
     InputError
-        If the groups do not divide the channels.
+        If the groups do not divide the channels, or a size is no whole number of at least 1.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.nn.arguments import checked_size
 from minigrad.nn.init import normal
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor, apply
@@ -12,7 +13,13 @@ __all__ = ["Linear"]
 
 
 class Linear(Module):
-    """x W + b; x (n, in), W (in, out), b (out). The weights are drawn with variance 1 / in, the bias starts at 0."""
+    """x W + b; x (n, in), W (in, out), b (out). The weights are drawn with variance 1 / in, the bias starts at 0.
+
+    Raises
+    ------
+    InputError
+        If a size is no whole number of at least 1.
+    """
 
     def __init__(
         self,
@@ -24,8 +31,9 @@ class Linear(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = Parameter(normal(rng, (in_features, out_features), in_features**-0.5, dtype))
-        self.bias = Parameter(np.zeros(out_features, dtype), group="norm") if bias else None
+        shape = checked_size("in_features", in_features), checked_size("out_features", out_features)
+        self.weight = Parameter(normal(rng, shape, shape[0] ** -0.5, dtype))
+        self.bias = Parameter(np.zeros(shape[1], dtype), group="norm") if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = apply("linear", x, self.weight)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.errors import InputError
+from minigrad.nn.arguments import checked_size
 from minigrad.nn.module import Module, Parameter
+from minigrad.ops.arguments import is_integer, is_number
 from minigrad.tensor import Tensor, apply
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
@@ -15,12 +17,20 @@ class BatchNorm(Module):
     """Batch normalisation of the last axis (Ioffe and Szegedy, ICML 2015).
 
     Running statistics move by ``momentum`` of the way towards the batch's mean and unbiased variance.
+
+    Raises
+    ------
+    InputError
+        If ``channels`` is no whole number of at least 1, or ``momentum`` is not in [0, 1].
     """
 
     buffers = ("running_mean", "running_variance")
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5, dtype: type = np.float32) -> None:
         super().__init__()
+        checked_size("channels", channels)
+        if not is_number(momentum) or not 0 <= momentum <= 1:
+            raise InputError(f"momentum: expected 0 <= momentum <= 1, got {momentum!r}")
         self.gamma = Parameter(np.ones(channels, dtype), group="norm")
         self.beta = Parameter(np.zeros(channels, dtype), group="norm")
         self.running_mean: np.ndarray = np.zeros(channels, dtype)
@@ -74,7 +84,8 @@ class GroupNorm(Module):
 
     def __init__(self, groups: int, channels: int, *, eps: float = 1e-5, dtype: type = np.float32) -> None:
         super().__init__()
-        if groups < 1 or channels % groups:
+        checked_size("channels", channels)
+        if not is_integer(groups) or groups < 1 or channels % groups:
             raise InputError(f"groups: expected a divisor of {channels} channels, got {groups}")
         self.gamma = Parameter(np.ones(channels, dtype), group="norm")
         self.beta = Parameter(np.zeros(channels, dtype), group="norm")

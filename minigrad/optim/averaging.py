@@ -34,7 +34,7 @@ def _put(values: Iterable[tuple[Any, str, np.ndarray]]) -> None:
         if array.flags.writeable:
             array[...] = new
         else:
-            setattr(owner, name, new.copy())
+            setattr(owner, name, new)
 
 
 class _Average:

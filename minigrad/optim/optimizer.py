@@ -57,6 +57,7 @@ class Optimizer:
     """
 
     def __init__(self, model: Module, groups: Mapping[str, Group]) -> None:
+        self.model = model
         self.parameters = dict(model.named_parameters())
         for name, parameter in self.parameters.items():
             if parameter.group not in groups:
@@ -83,10 +84,15 @@ class Optimizer:
         ------
         InputError
             If the rate is negative or not finite; or a gradient has NaN or infinite elements or another shape or dtype
-            than its parameter, or the parameter is still held by a tape. Nothing is moved then. Without this check one
-            NaN would spread to all weights and the next checkpoint, and be seen only in the next loss.
+            than its parameter, or the parameter is still held by a tape; or the model has got another parameter since.
+            Nothing is moved then. Without these checks one NaN would spread to all weights and the next checkpoint, and
+            be seen only in the next loss; and the other parameter would never learn.
         """
         rate = finite("rate", rate)
+        known = {id(parameter) for parameter in self.parameters.values()}
+        for name, parameter in self.model.named_parameters():
+            if id(parameter) not in known:
+                raise InputError(f"parameter {name}: the model got it after this optimizer was made; make another one")
         gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
         for name, gradient in gradients.items():
             _check(name, self.parameters[name], gradient)

@@ -68,6 +68,20 @@ def test_all_that_remains_is_drawn_from_evenly() -> None:
     assert np.allclose(shares, [0.25, 0.5 / 3.0, 1.75 / 3.0], rtol=0, atol=6 * 0.5 / np.sqrt(4000))
 
 
+def test_without_points_it_is_the_draw_itself() -> None:
+    for points in ([], [-9.0, 9.0]):
+        x = away_from(SeededDraw(5), -1.0, 3.0, (100,), points, 0.25)
+        assert np.allclose(x, SeededDraw(5).uniform(-1.0, 3.0, (100,)), rtol=0, atol=2.0**-50)
+    # Of the gap around 0 half is beyond the end: the rest begins at 0.5.
+    x = away_from(SeededDraw(5), 0.0, 3.0, (100,), [0.0], 0.5)
+    assert np.allclose(x, 0.5 + SeededDraw(5).uniform(0.0, 2.5, (100,)), rtol=0, atol=2.0**-50)
+
+
+def test_a_rounding_does_not_leave_the_interval() -> None:
+    """Here the sum of the lengths is an ulp too long."""
+    assert away_from(Ends(True), -2.0, 3.0, (), [-1.9], 0.25) == 3.0
+
+
 def test_where_nothing_remains_there_is_an_error() -> None:
     with pytest.raises(InputError, match=r"gap: 2 on either side of \[0.0\] leaves nothing of \[-1.0, 1.0\]"):
         away_from(SeededDraw(0), -1.0, 1.0, (), [0.0], 2)

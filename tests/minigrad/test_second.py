@@ -1,6 +1,7 @@
 """Gradients of gradients: exact on polynomials, where a difference has no error; what is refused, and by which name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,19 @@ def test_what_has_no_gradient_has_no_second_one() -> None:
     assert grad(g.sum(), [scale])[0].shape == (2,)
     positions = vjp_of(PRIMITIVES["affine_norm"], 0).differentiable
     assert positions == (0, 1, 2, 3)  # the incoming gradient, x, gamma, beta
+
+
+def test_only_the_gradient_that_is_wanted_is_computed() -> None:
+    asked: list[list[bool]] = []
+    matmul = PRIMITIVES["matmul"]
+
+    def vjp(gy: np.ndarray, residuals: Any, needs: list[bool]) -> Any:
+        asked.append(list(needs))
+        return matmul.vjp(gy, residuals, needs)
+
+    x, y = Tensor(np.ones((2, 2)), requires_grad=True), Tensor(np.ones((2, 2)), requires_grad=True)
+    grad(apply(replace(matmul, vjp=vjp), x, y).sum(), [y], create_graph=True)
+    assert asked == [[False, True]]
 
 
 def test_the_gradient_of_a_rule_is_made_once() -> None:

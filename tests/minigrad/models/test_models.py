@@ -129,7 +129,7 @@ def test_a_bottleneck_is_linear_and_added_where_the_shapes_are_equal() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_bad_seeds_and_classes_are_refused(name: str) -> None:
     model, options = MODELS[name]
-    for seed, classes in ((-1, 10), (1 << 64, 10), (0, 0)):
+    for seed, classes in ((-1, 10), (1 << 64, 10), (1.5, 10), ("1", 10), (None, 10), (0, 0), (0, 2.5)):
         with pytest.raises(InputError, match="seed, classes: expected"):
             model(seed, classes, **options)
 

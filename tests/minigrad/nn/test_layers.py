@@ -20,6 +20,7 @@ from minigrad.nn import (
     Linear,
     MaxPool2d,
     Module,
+    PReLU,
 )
 from quant.layers import QConv2d
 
@@ -158,3 +159,29 @@ def test_flatten_and_identity() -> None:
     assert np.array_equal(Flatten()(x).data, x.data.reshape(2, 60))
     assert Flatten()(Tensor(np.zeros((0, 3, 2)))).shape == (0, 6)
     assert Identity()(x) is x
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "2", None, True])
+def test_sizes_are_whole_numbers_of_at_least_1(size: Any) -> None:
+    makers = {
+        "in_features": lambda: Linear(RNG(0), size, 2),
+        "out_features": lambda: Linear(RNG(0), 2, size),
+        "in_channels": lambda: Conv2d(RNG(0), size, 2, 1),
+        "out_channels": lambda: ConvTranspose2d(RNG(0), 2, size, 1),
+        "channels": lambda: BatchNorm(size),
+    }
+    for name, make in makers.items():
+        with pytest.raises(InputError, match=f"^{name}: expected a whole number of at least 1, got {size!r}"):
+            make()
+    for make in (lambda: PReLU(size), lambda: GroupNorm(1, size)):
+        with pytest.raises(InputError, match=r"^channels: expected a whole number of at least 1"):
+            make()
+    for make in (lambda: Conv2d(RNG(0), 4, 4, 1, groups=size), lambda: GroupNorm(size, 4)):
+        with pytest.raises(InputError, match=r"^groups: expected a divisor of 4"):
+            make()
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.5, float("nan"), "0.1"])
+def test_a_momentum_is_a_share(momentum: Any) -> None:
+    with pytest.raises(InputError, match="momentum: expected 0 <= momentum <= 1"):
+        BatchNorm(3, momentum=momentum)

@@ -59,6 +59,18 @@ def test_the_stochastic_average_is_the_mean(values: list[float]) -> None:
     assert abs(float(average.averages["a"][0] - mean)) <= 8 * 1010 * len(values) * 2.0**-52
 
 
+@given(NUMBERS)
+def test_an_average_has_the_bits_of_its_formula(values: list[float]) -> None:
+    model = Sequential(Linear(np.random.default_rng(0), 3, 2))
+    weight, average = model.parameters()[0], ExponentialAverage(model, 0.9, warmup=False)
+    expected = weight.data.copy()
+    for value in values:
+        weight.data[...] = np.arange(6.0).reshape(3, 2) / 7.0 + value
+        average.update()
+        expected = expected + (1.0 - 0.9) * (weight.data - expected)
+    assert average.averages["layers.0.weight"].tobytes() == expected.tobytes()
+
+
 def test_an_average_of_equal_weights_stays() -> None:
     model = One(0.1)
     for average in (StochasticAverage(model), ExponentialAverage(model, 0.9)):
@@ -192,6 +204,18 @@ def test_a_pass_that_fails_changes_nothing(batches: list[np.ndarray], message: s
     assert bits(model) == before
     assert [module.training for _, module in model.modules()] == modes
     assert {m.momentum for m in model.layers if isinstance(m, BatchNorm)} == {0.1}
+
+
+def test_statistics_are_taken_off_the_tape() -> None:
+    class Watched(ReLU):
+        def forward(self, x: Tensor) -> Tensor:
+            assert not x.requires_grad
+            return super().forward(x)
+
+    rng = np.random.default_rng(0)
+    model = Sequential(Linear(rng, 3, 3), BatchNorm(3), Watched())
+    reestimate_statistics(model, [rng.standard_normal((4, 3)).astype(np.float32)])
+    assert model.state()["layers.1.running_mean"].any()
 
 
 def test_statistics_of_a_net_without_batch_norm() -> None:

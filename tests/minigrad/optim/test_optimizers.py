@@ -243,6 +243,20 @@ def test_a_gradient_that_does_not_fit_moves_nothing(kind: str, gradient: Any, me
     assert all(after[name].tobytes() == array.tobytes() for name, array in before.items())
 
 
+def test_a_parameter_that_came_later_is_named() -> None:
+    """It would never learn: added to the model, or put in the place of another."""
+    for change in ("c", "a"):
+        model = Two()
+        optimizer = SGD(model, {"weight": Group(), "norm": Group()})
+        setattr(model, change, Parameter(np.ones(2)))
+        for parameter in model.parameters():
+            parameter.grad = np.ones_like(parameter.data)
+        before = [p.data.tolist() for p in model.parameters()]
+        with pytest.raises(InputError, match=f"parameter {change}: the model got it after this optimizer was made"):
+            optimizer.step(1.0)
+        assert [p.data.tolist() for p in model.parameters()] == before
+
+
 def test_a_step_before_the_backward_moves_nothing() -> None:
     model = Two()
     optimizer = SGD(model, {"weight": Group(), "norm": Group()})
