@@ -17,6 +17,7 @@ from verify.gradients.linear import check_adjoint, check_linear, check_linear_in
 from verify.gradients.orders import check_first_order, check_second_order
 from verify.gradients.problem import Array, Function, Problem, quiet
 from verify.gradients.quotient import Slopes
+from verify.gradients.repeat import check_repeats
 from verify.gradients.rules import Rules, judge_rule
 from verify.gradients.snippet import Names, check_snippet
 from verify.gradients.taylor import Rates, draw_direction, measure_rates
@@ -96,6 +97,7 @@ def check(
         given = [(key, getattr(names, key) if rule is not None else None) for key, rule in parts.items()]
         given += [("differentiable", differentiable), ("linear", linear or None), ("seed", seed)]
         code = check_snippet(names, problem.args, given)
+        repeats = check_repeats(rules, seed, code) if vjp is not None or jvp is not None else None
         results, jacobian, context = check_first_order(rules, declaration, names, seed, budget, code)
         if hvp is not None:
             results.append(check_second_order(rules, names, seed, budget))
@@ -108,6 +110,8 @@ def check(
                 results.append(check_adjoint(rules, seed, code))
         if linear:
             results.append(check_linear(problem, seed, code))
+        if repeats is not None:
+            results.append(repeats)
         note = f"the gradient of {declaration.name}" if declaration.function is not None else ""
         if note and results:
             results[0] = replace(results[0], note="; ".join(filter(None, [note, results[0].note])))

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.errors import InputError
 
-__all__ = ["Function", "Problem", "Rule", "flatten", "quiet"]
+__all__ = ["UNDEFINED", "Function", "Problem", "Rule", "flatten", "quiet"]
 
 Array = np.ndarray
 Function = Callable[..., Any]
@@ -24,7 +24,7 @@ Function = Callable[..., Any]
 Rule = Callable[[Array], Array]
 
 #: What a function may raise where it is not defined; anything else is a mistake of its own and passes through.
-_UNDEFINED = (ValueError, ArithmeticError, RuntimeError)
+UNDEFINED = (ValueError, ArithmeticError, RuntimeError)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ class Problem:
         """The value at a point of the grid as a vector of m; NaN where the function raises there or changes shape."""
         try:
             value = np.asarray(self._call(self.arguments(point)))
-        except _UNDEFINED:
+        except UNDEFINED:
             if raising:
                 raise
             return np.full(self.middle.shape, np.nan)

@@ -260,6 +260,24 @@ def test_linear_and_not():
     assert verdict["linear"].status == "wrong"
 
 
+class Remembers:
+    """A vjp of the arguments of the call before, as a stale buffer makes it."""
+
+    def __init__(self, vjp):
+        self.vjp, self.args = vjp, None
+
+    def __call__(self, gy, *args):
+        args, self.args = self.args or args, args
+        return self.vjp(gy, *args)
+
+
+def test_a_rule_that_remembers_the_call_before_is_found():
+    verdict = check(bilinear, ARGS, vjp=Remembers(bilinear_vjp))
+    assert verdict["repeats"].status == "wrong" and verdict["reverse"].status == "right"
+    verdict = check(np.sin, (ARGS[0],), jvp=Remembers(lambda t, x: np.cos(x) * t[0]))
+    assert verdict["repeats"].failure.what == "jvp" and not verdict.passed
+
+
 # ---- what is said ----
 
 WRONGS = {
@@ -270,6 +288,7 @@ WRONGS = {
     "linear in gy": {"vjp": lambda gy, *a: tuple(np.abs(g) for g in bilinear_vjp(gy, *a))},
     "linear": {"linear": True},
     "adjoint": {"vjp": bilinear_vjp, "jvp": lambda t, x, w, power: (x @ w) ** (power - 1) * (t[0] @ w + x @ t[1])},
+    "repeats": {"vjp": Remembers(bilinear_vjp)},
 }
 
 

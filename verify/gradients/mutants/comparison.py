@@ -1,8 +1,11 @@
 """The mutants given to several checkers, each of which knows only the function and the one rule.
 
 The set: of the mutants of vjp and jvp that a verdict of ours killed, all behavioural ones and up to ``MOST`` of the
-source, evenly spaced. Each is judged at the very example at which our certificate caught it, if the checker passes the
-right rule there. How often it fails a right rule is counted at those examples and at the ones of ``SEEDS``.
+source, evenly spaced. A mutant may be an error only at a kink, for a tangent of None, or when one gradient is asked for
+alone; no checker is told of those, so the set has the mutants that *show* at a drawn example: all gradients together,
+or the derivative along all tangents, differ by more than rounding. Each is judged at the first such example, if the
+checker passes the right rule there. How often it fails a right rule is counted at those examples and at the ones of
+``SEEDS``.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from minigrad.draw import SeededDraw
 from minigrad.primitive import PRIMITIVES, Example, Primitive
 from verify.gradients.check import check
 from verify.gradients.kinks import SMOOTH, surrogate
-from verify.gradients.mutants.behaviour import SIZES, behavioural_mutants, size_mutants
+from verify.gradients.mutants.behaviour import SIZES, behavioural_mutants, other_values, size_mutants
 from verify.gradients.mutants.record import Mutant
 from verify.gradients.mutants.run import mutants_of, sandbox
 from verify.gradients.mutants.sizes import LARGE, large_example
@@ -31,6 +34,12 @@ __all__ = ["MOST", "OURS", "SEEDS", "Checker", "Maker", "compare_checkers"]
 MOST = 20
 #: Examples at which each checker judges the right rules.
 SEEDS = (0, 1, 2)
+#: Examples at which a mutant may show.
+LOOKED_AT = tuple(range(12))
+#: Relative difference that is more than rounding; the smallest planted one is 1e-6.
+_ROUNDING = 1e-9
+
+Array = np.ndarray
 
 
 class Checker(Protocol):
@@ -80,15 +89,52 @@ class OurCheck:
 OURS = {"check": Maker(OurCheck)}
 
 
+def _result(primitive: Primitive, rule: str, example: Example, seed: int) -> Array:
+    """The vjp's gradients, or the jvp along all tangents, as one vector; after a call with other values."""
+    arrays, options = example
+    positions = positions_of(primitive, len(arrays))
+    rng = np.random.default_rng([seed, 21])
+    value, _ = primitive.forward(*(other_values(a) for a in arrays), **options)
+    if rule == "jvp":
+        silent = {key: value for key, value in options.items() if not callable(value)}
+        tangents = tuple(rng.standard_normal(a.shape) if n in positions else None for n, a in enumerate(arrays))
+        return np.asarray(primitive.jvp(tangents, *arrays, **silent)).ravel()
+    gy = np.asarray(rng.standard_normal(np.shape(value)), np.float64)
+    _, residuals = primitive.forward(*arrays, **options)
+    found = primitive.vjp(gy, residuals, [n in positions for n in range(len(arrays))])
+    parts = [np.zeros(arrays[p].size) if found[p] is None else np.asarray(found[p]).ravel() for p in positions]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _shows(primitive: Primitive, wrong: Primitive, rule: str, seed: int) -> bool:
+    """Whether what is asked of a rule by any checker is wrong at an example."""
+    example = primitive.examples(SeededDraw(seed), np.float64)
+    right = _result(primitive, rule, example, seed)
+    try:
+        got = _result(wrong, rule, example, seed)
+    except Exception:
+        return False
+    cancelled = 1e-3 * _ROUNDING * np.abs(right).max(initial=0)
+    return got.shape == right.shape and not np.allclose(got, right, rtol=_ROUNDING, atol=cancelled, equal_nan=True)
+
+
+def _example_of(primitive: Primitive, mutant: Mutant, caught: int) -> int | None:
+    """The seed of the first example at which a mutant shows, the one it was caught at before all others."""
+    wrong = mutant.make()
+    return next((seed for seed in (caught, *LOOKED_AT) if _shows(primitive, wrong, mutant.rule, seed)), None)
+
+
 def _chosen(primitive: Primitive, outcomes: Sequence[Mapping[str, Any]]) -> list[tuple[Mutant, int]]:
-    """The comparison's mutants and the seed of the example that each was caught at, by what became of it before."""
+    """The comparison's mutants and the seed of the example to judge each at, by what became of it before."""
     behavioural = sum(1 for _ in behavioural_mutants(primitive))
     kept: tuple[list[tuple[Mutant, int]], list[tuple[Mutant, int]]] = ([], [])
     for n, (mutant, outcome) in enumerate(zip(mutants_of(primitive), outcomes, strict=True)):
         if outcome["edit"] != mutant.edit or outcome["kind"] != mutant.kind:
             raise ValueError(f"{mutant.name}: the outcomes belong to other source")
         if outcome["fate"] == "killed" and mutant.rule in ("vjp", "jvp"):
-            kept[n >= behavioural].append((mutant, outcome["draws"] - 1))
+            seed = _example_of(primitive, mutant, outcome["draws"] - 1)
+            if seed is not None:
+                kept[n >= behavioural].append((mutant, seed))
     source = kept[1]
     picked = range(len(source)) if len(source) <= MOST else np.linspace(0, len(source) - 1, MOST).round().astype(int)
     return kept[0] + [source[n] for n in picked]

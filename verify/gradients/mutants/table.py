@@ -73,11 +73,11 @@ def _checkers(ours: Mapping[str, Any], peers: Mapping[str, Any] | None) -> Itera
     yield (
         "Each checker is handed the function and the one rule (vjp or jvp), and judges with its default settings: of "
         "the mutants that our certificates catch with a verdict, all behavioural ones and up to "
-        f"{MOST} of the source a primitive, each at the example at which the certificate caught it. `check` is "
-        "`verify.gradients.check`, ours for any function. A cell says how many of the mutants a checker lets through, "
-        "of those at whose example it passes the right rule; how often it fails a right one is the first row. None is "
-        "told of kinks, calls with a tangent of None or asks for a gradient alone, so what shows only there passes. A "
-        "missing sum over a broadcast axis is made good by PyTorch itself."
+        f"{MOST} of the source a primitive, each at an example where it shows. `check` is `verify.gradients.check`, "
+        "ours for any function. A cell says how many of the mutants a checker lets through, of those at whose example "
+        "it passes the right rule; how often it fails a right one is the first row. No checker is told of kinks, of a "
+        "tangent of None or of a gradient asked for alone, so mutants that show only there are left out. A missing sum "
+        "over a broadcast axis is made good by PyTorch itself."
     )
     yield ""
     if peers:
