@@ -91,6 +91,9 @@ class Primitive:
     surrogate : (*arrays, **options) -> function of arrays, or None
         For a straight-through gradient: the function, frozen at the arrays, whose true gradient the vjp is. It runs on
         float arrays and on object arrays.
+    modifier : (gy, *arrays, **options) -> tuple of arrays or None, or None
+        For a vjp that is no function's: the formula of what it returns, on object arrays. The vjp is held against this
+        formula in place of a derivative, and need not be linear in gy; the jvp stays the surrogate's or the function's.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Primitive:
     differentiable: tuple[int, ...] | None = None
     hvp: Callable[..., tuple[Array | None, ...]] | None = None
     surrogate: Callable[..., Callable[..., Array]] | None = None
+    modifier: Callable[..., tuple[Any, ...]] | None = None
 
 
 def no_curvature(gy: Array, tangents: Sequence[Array | None], *arrays: Array, **options: Any) -> tuple[None, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.errors import InputError
 from minigrad.reduction import tree_sum
 
-__all__ = ["least_squares_range"]
+__all__ = ["least_squares_range", "positive_mean_abs", "require_finite"]
 
 _CANDIDATES = 64
 _SAMPLE = 1 << 16
@@ -35,3 +35,31 @@ def least_squares_range(x: np.ndarray, hard: Callable[[np.ndarray, float], np.nd
     # Relative to the largest, so that squares neither overflow nor vanish.
     errors = [float(tree_sum(((hard(flat, u) - flat) / top) ** 2)) for u in tried]
     return tried[int(np.argmin(errors))]
+
+
+def require_finite(x: np.ndarray) -> None:
+    """InputError if x is empty or holds NaN or an infinity."""
+    if x.size == 0:
+        raise InputError("x: expected elements to choose parameters from, got none")
+    if not np.isfinite(x).all():
+        raise InputError("x: expected finite numbers to choose parameters from")
+
+
+def positive_mean_abs(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The mean of |x|, float64: of the tensor for shape (), or for each entry of the last axis.
+
+    Raises
+    ------
+    InputError
+        If x is empty or not finite, its last axis is another one, or a mean is 0.
+    """
+    require_finite(x)
+    if shape and x.shape[-1:] != shape:
+        raise InputError(f"x: expected {shape[0]} channels in the last axis, got shape {x.shape}")
+    terms = np.abs(np.asarray(x, np.float64)).reshape(-1, *shape)
+    # Relative to the largest, so that the sum does not overflow.
+    top = float(terms.max())
+    mean = tree_sum(terms / top) / len(terms) * top if top > 0 else np.zeros(shape)
+    if not (mean > 0).all():
+        raise InputError("x: expected elements other than 0 to choose parameters from")
+    return np.asarray(mean)

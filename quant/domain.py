@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.errors import InputError
 
-__all__ = ["check_alpha", "check_bits", "check_range", "refuse_nan", "same_dtype"]
+__all__ = ["check_alpha", "check_bits", "check_positive", "check_range", "refuse_nan", "same_dtype"]
 
 
 def check_bits(bits: Any, valid: range = range(1, 9)) -> int:
@@ -26,6 +26,12 @@ def check_range(l: Any, u: Any, steps: int = 255) -> None:
         step = (u - l) / steps
         if not (_all(step > 0) and _all(step < np.inf)):
             raise InputError(f"l, u: the width of [{_show(l)}, {_show(u)}] overflows or underflows; scale the data")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """InputError, naming the argument, unless it is above 0 and finite everywhere."""
+    if not (_all(value > 0) and _all(value < np.inf)):
+        raise InputError(f"{name}: expected finite numbers above 0, got {_show(value)}")
 
 
 def check_alpha(alpha: Any) -> None:

@@ -414,7 +414,7 @@ class DSQ(Quantizer):
     def codes(self, x: np.ndarray) -> np.ndarray:
         return codes(x, *self.parameters_now(), self.bits)
 
-    def levels(self) -> np.ndarray:
+    def levels(self, x: np.ndarray | None = None) -> np.ndarray:
         return levels(*self.parameters_now(), self.bits)
 
     def project(self) -> None:

@@ -10,8 +10,8 @@ real value wherever it has one at all, so a NaN never is right.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -236,7 +236,8 @@ def certify_primitive(
     """Run every rule of a primitive and certify all results against its definition.
 
     Where the primitive has a surrogate, value against the definition, and vjp, jvp and hvp against the surrogate frozen
-    at the arrays. An option that is a function is an observer and is handed to ``forward`` alone.
+    at the arrays; where it has a modifier, the vjp against that formula. An option that is a function is an observer
+    and is handed to ``forward`` alone.
 
     Parameters
     ----------
@@ -268,10 +269,40 @@ def certify_primitive(
     hvp = None if primitive.hvp is None else primitive.hvp(gy, tuple(given), *arrays, **values)
     named: dict[str, Any] = {"differentiable": positions, "snippet": snippet}
     derivatives: dict[str, Any] = {"gy": gy, "tangents": given, "vjp": vjp, "jvp": jvp, "hvp": hvp}
+    modified: tuple[ArrayBound, ...] = ()
+    if primitive.modifier is not None:
+        modified = tuple(_modified(primitive, arrays, values, gy, vjp, positions, snippet))
+        derivatives |= {"gy": None, "vjp": None}
     title = f"{primitive.name}({', '.join(f'{key}={option!r}' for key, option in values.items())})"
     if primitive.surrogate is None:
-        return certify_arrays(title, primitive.definition, arrays, options=values, value=value, **derivatives, **named)
+        found = certify_arrays(title, primitive.definition, arrays, options=values, value=value, **derivatives, **named)
+        return ArrayCertificate(title, found.bounds + modified, snippet)
     direct = certify_arrays(title, primitive.definition, arrays, options=values, value=value, **named)
     frozen = primitive.surrogate(*arrays, **values)
     surrogate = certify_arrays(title, frozen, arrays, **derivatives, **named)
-    return ArrayCertificate(title, direct.bounds + surrogate.bounds, snippet)
+    return ArrayCertificate(title, direct.bounds + surrogate.bounds + modified, snippet)
+
+
+def _modified(
+    primitive: Primitive,
+    arrays: Sequence[Any],
+    values: Mapping[str, Any],
+    gy: Any,
+    vjp: Sequence[Any],
+    positions: Sequence[int],
+    snippet: str,
+) -> Iterator[ArrayBound]:
+    """The bounds of a vjp that is declared as a formula of gy and the arrays: it is that function's value."""
+    formula = primitive.modifier
+    assert formula is not None
+    for n in positions:
+
+        def gradient(gy: Any, *arrays: Any, n: int = n) -> Any:
+            found = formula(gy, *arrays, **values)[n]
+            return arrays[n] * 0 if found is None else found
+
+        got = np.zeros(np.shape(arrays[n])) if vjp[n] is None else vjp[n]
+        name = f"{primitive.name}'s gradient of argument {n}"
+        yield replace(
+            certify_arrays(name, gradient, (gy, *arrays), value=got, snippet=snippet)["value"], name=f"vjp[{n}]"
+        )

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.draw import Draw, SeededDraw
 from minigrad.primitive import PRIMITIVES, Kink, KinkPoint, Primitive
-from verify.gradients.array_truth import evaluate
+from verify.gradients.array_truth import evaluate, lift
 from verify.gradients.check import check
 from verify.gradients.kinks import SMOOTH, surrogate
 from verify.gradients.magnitude import Magnitude
@@ -82,7 +82,8 @@ def _names(primitive: Primitive, options: dict[str, Any], frozen: bool) -> Names
 def check_primitive(primitive: Primitive, draw: Draw | int) -> Verdict:
     """Judge one drawn example in float64, a drawn point of every kink, and one example in float32 beside float64.
 
-    A primitive with a surrogate is held against that function, frozen at the example.
+    A primitive with a surrogate is held against that function, frozen at the example. A vjp that is declared as a
+    formula (``modifier``) is no derivative, and left to the certificates.
 
     Parameters
     ----------
@@ -103,9 +104,9 @@ def check_primitive(primitive: Primitive, draw: Draw | int) -> Verdict:
     verdict = check(
         rules.function,
         arrays,
-        vjp=rules.vjp,
+        vjp=rules.vjp if primitive.modifier is None else None,
         jvp=rules.jvp,
-        hvp=rules.hvp,
+        hvp=rules.hvp if primitive.modifier is None else None,
         name=f"{primitive.name}({', '.join(f'{k}={v!r}' for k, v in options.items())})",
         differentiable=positions,
         declaration=declaration,
@@ -201,7 +202,7 @@ def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> R
         )
     expected = float(gy.ravel() @ picked)
     bound = float(np.abs(gy.ravel()) @ allowance) + 8 * 2.0**-52 * float(np.abs(gy.ravel()) @ np.abs(picked))
-    if not abs(gradient - expected) <= bound:
+    if primitive.modifier is None and not abs(gradient - expected) <= bound:
         reason = f"is not the pick declared for {kink.where}: {kink.pick}"
         return wrong(f"gradient of argument {point.position}", point.index, (gradient, expected), bound, reason)
     first = int(np.argmax(there))
@@ -234,6 +235,8 @@ def check_single(primitive: Primitive, arrays: Sequence[Array], options: dict[st
     if primitive.surrogate is not None:
         frozen = primitive.surrogate(*doubles, **values)
         terms = {**evaluate(frozen, arrays, {}, Magnitude, positions, **given), "value": terms["value"]}
+    if primitive.modifier is not None:
+        terms |= _modified_terms(primitive, arrays, values, gy, positions)
     lines = ["import numpy as np", "import quant", "from minigrad import PRIMITIVES"]
     lines.append("from verify.gradients.primitives import check_single")
     shown = f"{paste(tuple(arrays))}, {paste(values)}, {seed}"
@@ -258,6 +261,17 @@ def check_single(primitive: Primitive, arrays: Sequence[Array], options: dict[st
             return wrong(what, pair, float(bound[n]), "differs from float64")
         compared += got.size
     return Result("float32", RIGHT, compared, note="|float32 - float64| <= 2^-16 of the sum of the terms")
+
+
+def _modified_terms(
+    primitive: Primitive, arrays: Sequence[Array], values: dict[str, Any], gy: Array, positions: Sequence[int]
+) -> dict[str, Array]:
+    """The terms of a vjp that is declared as a formula."""
+    formula = primitive.modifier
+    assert formula is not None
+    given = [lift(f"arrays[{n}]", a, Magnitude) if np.asarray(a).dtype.kind == "f" else a for n, a in enumerate(arrays)]
+    found = formula(lift("gy", gy, Magnitude), *given, **values)
+    return {f"vjp[{n}]": np.asarray(found[n], object) for n in positions if found[n] is not None}
 
 
 def _double(array: Any) -> Any:

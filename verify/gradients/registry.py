@@ -88,8 +88,9 @@ def _exact_or(bits: float) -> float | str:
 
 
 def kind_of(primitive: Primitive) -> str:
-    """What the gradient is declared to be: smooth, with kinks or jumps, or a surrogate's."""
+    """What the gradient is declared to be: smooth, with kinks or jumps, a surrogate's, or a formula."""
     words = [] if primitive.surrogate is None else ["surrogate"]
+    words += [] if primitive.modifier is None else ["modifier"]
     for kind, count in Counter("jump" if kink.jump else "kink" for kink in primitive.kinks).items():
         words.append(f"{count} {kind}{'s' if count > 1 else ''}")
     return ", ".join(words) or "smooth"
