@@ -29,6 +29,8 @@ __all__ = ["makers", "measure"]
 
 #: The Jacobian that gradcheck's default mode works out has no more elements.
 _MOST_JACOBIAN = 2_000_000
+#: It evaluates the function twice for each input element.
+_MOST_INPUTS = 20_000
 
 
 def makers() -> dict[str, Maker]:
@@ -37,9 +39,9 @@ def makers() -> dict[str, Maker]:
     from verify.peers.gradcheck import Gradcheck
 
     return {
-        "gradcheck": Maker(Gradcheck, most=_MOST_JACOBIAN),
+        "gradcheck": Maker(Gradcheck, most=_MOST_JACOBIAN, most_inputs=_MOST_INPUTS),
         "gradcheck fast": Maker(functools.partial(Gradcheck, fast=True)),
-        "gradcheck float32": Maker(Gradcheck, np.float32, most=_MOST_JACOBIAN),
+        "gradcheck float32": Maker(Gradcheck, np.float32, most=_MOST_JACOBIAN, most_inputs=_MOST_INPUTS),
         "check_grads float32": Maker(CheckGrads, np.float32),
         "check_grads float64": Maker(CheckGrads, np.float64),
     }

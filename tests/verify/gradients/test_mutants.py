@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,7 @@ from verify.gradients.mutants.judge import judge
 from verify.gradients.mutants.record import Mutant
 from verify.gradients.mutants.run import KILLED, outcome_of
 from verify.gradients.mutants.sizes import LARGE, large_example
-from verify.gradients.mutants.source import Unborn, source_mutants
+from verify.gradients.mutants.source import Unborn, source_files, source_mutants
 from verify.gradients.mutants.summary import MEASURED, count_outcomes, load
 
 NAMES = sorted(PRIMITIVES)
@@ -226,6 +229,26 @@ def test_a_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "exp.json").read_text())
     (tmp_path / "exp.json").write_text(json.dumps(kept | {"digest": "of other source"}))
     assert work.done("exp") is None
+
+
+def test_outcomes_belong_to_the_source_of_their_primitive() -> None:
+    """Another primitive's file changes nothing; a helper that only one rule reaches does."""
+    dsq, exp = (set(source_files(PRIMITIVES[name])) for name in ("dsq_soft", "exp"))
+    assert {Path(f).stem for f in dsq} >= {"dsq_kernels", "domain"} and any("/quant/dsq" in f for f in dsq)
+    assert not any(Path(f).stem in ("dsq", "conv") for f in exp) and any(f.endswith("pointwise.py") for f in exp)
+
+
+def test_the_order_of_mutants_is_the_same_in_every_process() -> None:
+    """Outcomes are matched with mutants by their order; sets of names have another one in every process."""
+    code = "import quant; from minigrad import PRIMITIVES; from verify.gradients.mutants.run import mutants_of\n"
+    code += "print([m.name for m in mutants_of(PRIMITIVES['conv_transpose2d'])])"
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(printed) == 1
 
 
 def test_counts() -> None:

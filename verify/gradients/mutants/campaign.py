@@ -1,6 +1,7 @@
 """Every mutant of every primitive, on two processes; started again, it goes on where it was ended.
 
-A primitive's outcomes are kept in a file of their own, with a digest of the source they belong to.
+A primitive's outcomes are kept in a file of their own, with a digest of the source they belong to: the engine and the
+checks, and the modules that this primitive is made of.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from minigrad.primitive import PRIMITIVES
+from verify.gradients.mutants.source import source_files
 
-__all__ = ["FOLDER", "Work", "all_names", "digest", "outcomes_of", "run_all"]
+__all__ = ["FOLDER", "Work", "all_names", "outcomes_of", "run_all"]
 
 #: Names the folder of the outcomes to processes that are started.
 FOLDER = "MINIGRAD_MUTANTS"
 
-#: The folders whose source decides over the outcomes.
-_SOURCES = ("minigrad", "minigrad/ops", "quant", "verify/gradients", "verify/gradients/mutants")
-#: Files that only count and show outcomes.
-_PRESENTATION = ("__main__.py", "summary.py", "table.py", "conventions.py", "command.py", "registry.py")
+#: The folders whose source decides over all outcomes.
+_SOURCES = ("minigrad", "verify/gradients", "verify/gradients/mutants")
+#: Files in them that do not: they train, count and show.
+_ASIDE = (
+    *("__main__.py", "summary.py", "table.py", "command.py", "registry.py", "quantizers.py"),
+    *("training.py", "checkpoint.py", "functional.py"),
+)
 #: Bytes a process may have.
 _MEMORY = 6 << 30
 _ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +44,14 @@ class Work:
 
     def __init__(self, title: str, function: str, folder: Path, more_sources: Sequence[str] = ()) -> None:
         self.title, self.function, self.folder = title, function, folder
-        self.digest = digest((*_SOURCES, *more_sources))
+        self._common = _digest_of_folders((*_SOURCES, *more_sources))
+
+    def digest(self, name: str) -> str:
+        """Of all source that decides over the outcomes of a primitive."""
+        total = hashlib.sha256(self._common)
+        for path in source_files(PRIMITIVES[name]):
+            total.update(Path(path).read_bytes())
+        return total.hexdigest()
 
     def done(self, name: str) -> Any | None:
         """The result of an earlier run of the same source."""
@@ -47,23 +59,22 @@ class Work:
         if not path.exists():
             return None
         kept = json.loads(path.read_text())
-        return kept["result"] if kept["digest"] == self.digest else None
+        return kept["result"] if kept["digest"] == self.digest(name) else None
 
     def keep(self, name: str, result: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f"{name}.json.part"
-        unfinished.write_text(json.dumps({"digest": self.digest, "result": result}))
+        unfinished.write_text(json.dumps({"digest": self.digest(name), "result": result}))
         os.replace(unfinished, self.folder / f"{name}.json")
 
 
-def digest(folders: Sequence[str]) -> str:
-    """Of all Python source in the folders."""
+def _digest_of_folders(folders: Sequence[str]) -> bytes:
     total = hashlib.sha256()
     for folder in folders:
         for path in sorted((_ROOT / folder).glob("*.py")):
-            if path.name not in _PRESENTATION:
+            if path.name not in _ASIDE:
                 total.update(path.read_bytes())
-    return total.hexdigest()
+    return total.digest()
 
 
 def _call(function: str, name: str) -> Any:

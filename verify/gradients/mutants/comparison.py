@@ -54,12 +54,14 @@ class Checker(Protocol):
 class Maker:
     """How a checker is set up: (primitive, arrays, options, rule) -> Checker.
 
-    ``most`` is the largest product of input and output elements that it is asked to look at; None for no limit.
+    ``most`` is the largest product of input and output elements that it is asked to look at, and ``most_inputs`` the
+    largest number of input elements; None for no limit.
     """
 
     make: Callable[[Primitive, Sequence[np.ndarray], Mapping[str, Any], str], Checker]
     dtype: Any = np.float64
     most: int | None = None
+    most_inputs: int | None = None
 
 
 class OurCheck:
@@ -160,8 +162,9 @@ class _Panel:
     def _made(self, label: str, rule: str, seed: int) -> Checker | None:
         maker = self._makers[label]
         arrays, options = self._example(seed, maker.dtype)
-        size = sum(a.size for a in arrays) * np.size(self._primitive.forward(*arrays, **options)[0])
-        if maker.most is not None and size > maker.most:
+        inputs = sum(a.size for a in arrays)
+        size = inputs * np.size(self._primitive.forward(*arrays, **options)[0])
+        if not (_within(size, maker.most) and _within(inputs, maker.most_inputs)):
             return None
         checker = maker.make(self._primitive, arrays, options, rule)
         sound = checker.judge(self._primitive)
@@ -178,6 +181,10 @@ class _Panel:
             checker = self.checker(label, mutant.rule, seed)
             passed[label] = None if checker is None else _passes(checker, wrong)
         return {"rule": mutant.rule, "kind": mutant.kind, "edit": mutant.edit, "passed": passed}
+
+
+def _within(number: int, limit: int | None) -> bool:
+    return limit is None or number <= limit
 
 
 def _passes(checker: Checker, wrong: Primitive) -> bool:

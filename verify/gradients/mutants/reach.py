@@ -16,16 +16,23 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["functions_reached", "is_open", "nodes_of", "tree_of"]
+__all__ = ["CLOSED", "functions_reached", "is_open", "nodes_of", "tree_of"]
 
 #: Packages whose source is mutated, and modules of them that are not.
 _OPEN = ("minigrad.ops.", "quant.")
-_CLOSED = ("minigrad.ops.conv_kernels", "minigrad.ops.conv_reference", "quant.dsq_kernels", "quant.domain")
+CLOSED = (
+    "minigrad.ops.conv_kernels",
+    "minigrad.ops.conv_reference",
+    "quant.dsq_kernels",
+    "quant.domain",
+    "quant.method",
+    "quant.quantizer",
+)
 
 
 def is_open(module: str) -> bool:
     """Whether the source of a module is mutated."""
-    return module.startswith(_OPEN) and module not in _CLOSED
+    return module.startswith(_OPEN) and module not in CLOSED
 
 
 def _unwrapped(function: Any) -> Any:
@@ -47,7 +54,7 @@ def functions_reached(rule: Callable[..., Any]) -> list[FunctionType]:
             found.append(function)
             loaded, attributes = _names(function.__code__)
             names |= attributes
-            stack += [function.__globals__.get(name) for name in loaded]
+            stack += [function.__globals__.get(name) for name in sorted(loaded)]
             stack += [cell.cell_contents for cell in function.__closure__ or ()]
         stack = [method for method in _methods(found, names) if method not in found]
         if not stack:

@@ -19,11 +19,12 @@ from types import ModuleType
 
 from minigrad import primitive as registry
 from minigrad.primitive import Primitive
+from quant import method
 from verify.gradients.mutants.edits import Edit, edits_of
-from verify.gradients.mutants.reach import functions_reached, is_among, is_open, nodes_of, tree_of
+from verify.gradients.mutants.reach import CLOSED, functions_reached, is_among, is_open, nodes_of, tree_of
 from verify.gradients.mutants.record import Mutant
 
-__all__ = ["Unborn", "source_mutants"]
+__all__ = ["Unborn", "source_files", "source_mutants"]
 
 
 class Unborn(Exception):
@@ -57,15 +58,24 @@ def source_mutants(primitive: Primitive) -> Iterator[Mutant]:
                 yield Mutant(primitive.name, label, edit.kind, text, make, lines)
 
 
+def source_files(primitive: Primitive) -> list[str]:
+    """The modules that a primitive's rules, definition, examples and kinks are made of, as file names."""
+    named = ("forward", "vjp", "jvp", "hvp", "definition", "examples", "surrogate", "modifier")
+    functions = [*(getattr(primitive, name) for name in named), *(kink.at for kink in primitive.kinks)]
+    reached = {f.__module__ for function in functions if function is not None for f in functions_reached(function)}
+    return sorted(str(sys.modules[name].__file__) for name in {_homes()[primitive.name], *reached, *CLOSED})
+
+
 @contextlib.contextmanager
 def _aside(names: tuple[str, ...]) -> Iterator[None]:
-    """Within it the modules are imported anew, and register in a registry of their own."""
+    """Within it the modules are imported anew, and register in registries of their own."""
     kept = {name: sys.modules.pop(name) for name in names}
     before, registry.PRIMITIVES = registry.PRIMITIVES, {}
+    before_methods, method.METHODS = method.METHODS, {}
     try:
         yield
     finally:
-        registry.PRIMITIVES = before
+        registry.PRIMITIVES, method.METHODS = before, before_methods
         for name, module in kept.items():
             sys.modules[name] = module
             _attach(module)
@@ -81,7 +91,7 @@ def _attach(module: ModuleType) -> None:
 def _homes() -> dict[str, str]:
     """Which module registers each primitive."""
     homes: dict[str, str] = {}
-    for name in [name for name in sys.modules if is_open(name)]:
+    for name in sorted(name for name in sys.modules if is_open(name)):
         with _aside((name,)):
             importlib.import_module(name)
             homes |= dict.fromkeys(registry.PRIMITIVES, name)
