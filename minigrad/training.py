@@ -148,6 +148,8 @@ def train(
     path: str | Path | None = None,
     *,
     on_step: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, int], None] | None = None,
+    objective: Callable[[Tensor], Tensor] | None = None,
     checkpoint_every: int = 50,
     measure_every: int = 0,
 ) -> History:
@@ -160,6 +162,9 @@ def train(
     path : str, Path or None
         The checkpoint file. If it holds this very run, the run goes on from it (a finished one is only loaded).
     on_step : (steps done, loss), called after each step and once after resuming
+    on_epoch : (epoch, epochs), called before the first step of each epoch, counted from 1; and after resuming, for the
+        epoch of the last step done
+    objective : what is minimised, from the cross entropy of a step (penalties, a factor); that by default
     checkpoint_every, measure_every : in steps; 0 measures the test accuracy at the end only
 
     Raises
@@ -177,14 +182,21 @@ def train(
     path = None if path is None else Path(path)
     if path is not None and path.exists():
         done = _resume(path, digest, model, optimizer, history)
+    epoch_steps = steps_per_epoch(len(data.train_images), config.batch_size)
+    epochs = -(-config.steps // epoch_steps)
+    if on_epoch and done:
+        on_epoch((done - 1) // epoch_steps + 1, epochs)
     if on_step and done:
         on_step(done, history.loss[-1])
     model.train()
-    epoch_steps = steps_per_epoch(len(data.train_images), config.batch_size)
     for n in range(done, config.steps):
         epoch, position = divmod(n, epoch_steps)
+        if on_epoch and position == 0:
+            on_epoch(epoch + 1, epochs)
         x, labels = batch(data, config.seed, epoch, position, config.batch_size, means=means)
         loss = apply("cross_entropy", model(Tensor(x)), labels)
+        if objective:
+            loss = objective(loss)
         history.loss.append(loss.item())
         model.zero_grad()
         loss.backward()

@@ -1,6 +1,48 @@
 """Differentiable quantizers, and the way from a trained network to integers."""
 
-from quant import dsq, lsq
+from quant import (
+    apot,
+    binary_connect,
+    bireal,
+    daq,
+    ddq,
+    dorefa,
+    dsq,
+    ewgs,
+    ir_net,
+    lq_nets,
+    lsq,
+    lsq_plus,
+    n2uq,
+    pact,
+    qil,
+    qn,
+    reactnet,
+    ste,
+    xnor,
+)
 from quant.method import METHODS, Method
 
-__all__ = ["METHODS", "Method", "dsq", "lsq"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "apot",
+    "binary_connect",
+    "bireal",
+    "daq",
+    "ddq",
+    "dorefa",
+    "dsq",
+    "ewgs",
+    "ir_net",
+    "lq_nets",
+    "lsq",
+    "lsq_plus",
+    "n2uq",
+    "pact",
+    "qil",
+    "qn",
+    "reactnet",
+    "ste",
+    "xnor",
+]

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.errors import InputError
 from minigrad.reduction import tree_sum
 
-__all__ = ["least_squares_range", "positive_mean_abs", "require_finite"]
+__all__ = ["for_each_channel", "least_squares_range", "positive_mean_abs", "require_finite"]
 
 _CANDIDATES = 64
 _SAMPLE = 1 << 16
@@ -63,3 +63,18 @@ def positive_mean_abs(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if not (mean > 0).all():
         raise InputError("x: expected elements other than 0 to choose parameters from")
     return np.asarray(mean)
+
+
+def for_each_channel(x: np.ndarray, shape: tuple[int, ...], choose: Callable[[np.ndarray], float]) -> np.ndarray:
+    """``choose`` of the tensor for shape (), or of each entry of the last axis: float64 of that shape.
+
+    Raises
+    ------
+    InputError
+        If the last axis is another one, and what ``choose`` raises.
+    """
+    if not shape:
+        return np.asarray(choose(x), np.float64)
+    if x.shape[-1:] != shape:
+        raise InputError(f"x: expected {shape[0]} channels in the last axis, got shape {x.shape}")
+    return np.array([choose(x[..., channel]) for channel in range(shape[0])], np.float64)

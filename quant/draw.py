@@ -8,10 +8,15 @@ from typing import TypeVar
 import numpy as np
 
 from minigrad.draw import Draw
+from minigrad.errors import InputError
 
-__all__ = ["PinnedDraw", "draw_bits"]
+__all__ = ["NoSuchWidth", "PinnedDraw", "draw_bits"]
 
 T = TypeVar("T")
+
+
+class NoSuchWidth(InputError):
+    """The pinned width is none that is drawn here: there is no such example, or no such kink."""
 
 
 class PinnedDraw:
@@ -34,5 +39,15 @@ class PinnedDraw:
 
 
 def draw_bits(draw: Draw, widths: Sequence[int]) -> int:
-    """One of the widths; the pinned one if the draw has it."""
-    return draw.bits if isinstance(draw, PinnedDraw) else draw.choice(widths)
+    """One of the widths; the pinned one if the draw has it.
+
+    Raises
+    ------
+    NoSuchWidth
+        If the pinned one is none of them.
+    """
+    if not isinstance(draw, PinnedDraw):
+        return draw.choice(widths)
+    if draw.bits not in widths:
+        raise NoSuchWidth(f"bits: there are examples of {', '.join(map(str, widths))}, not of {draw.bits}")
+    return draw.bits

@@ -19,312 +19,60 @@ Algorithm 1 step 6, for a hard forward with sgn passed straight through):
 Below l they are dx = 0, dl = 1, du = 0, dalpha = 0; above u dx = 0, dl = 0, du = 1, dalpha = 0. The bounds themselves
 are inside. dx + dl + du = 1 everywhere.
 
-Parameters come in the order l, u, alpha, as scalars or as arrays that broadcast against x (one entry a channel, the
-last axis). Every function takes float32 or float64 and computes in the dtype of x; ``soft`` and ``soft_partials`` also
-run on exact and interval numbers, one element at a time.
+The paper does not give the weight of the constraint on alpha, nor how l and u start: here they start at the range of
+least squared error. The functions are in ``quant.dsq_functions``, what is declared to the tape in
+``quant.dsq_primitive``, and the combination with PACT in ``quant.dsq_pact``.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+import sys
 from typing import Any
 
 import numpy as np
 
-from minigrad.draw import Draw, away_from
-from minigrad.elementary import clip, exp, floor, log1p, select, tanh_sech2, within
+import quant.dsq_pact
+import quant.dsq_primitive  # noqa: F401  registers the primitives
+from minigrad.elementary import exp
 from minigrad.errors import InputError
 from minigrad.nn import Parameter
-from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
-from minigrad.reduction import sum_to_shape
 from minigrad.tensor import Tensor, apply
-from quant import dsq_kernels
-from quant.calibration import least_squares_range
-from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
-from quant.quantizer import Quantizer
-
-__all__ = ["BITS", "DSQ", "codes", "hard", "hard_vjp", "levels", "soft", "soft_partials", "soft_vjp"]
-
-#: Bit widths the method takes.
-BITS = range(1, 9)
-
-
-# A point far outside the range may overflow on the way to a result that is the range's end.
-_quiet = np.errstate(over="ignore", invalid="ignore")
-
-
-def check_parameters(l: Any, u: Any, alpha: Any) -> None:
-    """InputError unless l < u and 0 < alpha < 1, everywhere."""
-    check_range(l, u)
-    check_alpha(alpha)
-
-
-def _place(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> tuple[Any, ...]:
-    """Checked arguments in one dtype, then N, D, v, i, z and K."""
-    n = check_bits(bits)
-    x, l, u, alpha = same_dtype(x, l, u, alpha)
-    check_parameters(l, u, alpha)
-    step = (u - l) / n
-    v = (x - l) / step
-    i = clip(floor(v), 0, n - 1)
-    return x, l, u, alpha, n, step, v, i, v - i - 0.5, log1p(2 * (1 - alpha) / alpha)
-
-
-@_quiet
-def soft(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
-    """The differentiable forward (eq 5).
-
-    Parameters
-    ----------
-    x : ndarray, float32 or float64, any shape
-    l, u : lower and upper end of the range, l < u
-    alpha : distance between the soft and the hard quantizer, 0 < alpha < 1
-    bits : 1 to 8
-
-    Returns
-    -------
-    ndarray of the shape and dtype of x; NaN where x is NaN.
-
-    Raises
-    ------
-    InputError
-        If a parameter is outside its domain.
-    """
-    x, l, u, alpha, _, step, _, i, z, gain = _place(x, l, u, alpha, bits)
-    t, _ = tanh_sech2(gain * z)
-    y = within(l + step * (i + (t / (1 - alpha) + 1) * 0.5), l, u)
-    return select(x < l, l, select(x > u, u, y))
-
-
-@_quiet
-def soft_partials(x: Any, l: Any, u: Any, alpha: Any, bits: int, *, q: str = "soft") -> tuple[Any, Any, Any, Any]:
-    """The partial derivatives of every element by x, l, u and alpha, each of the shape of x (eqs 10 to 13).
-
-    ``q`` picks the variant of dl and du: "soft" is the gradient of ``soft``; "hard" puts the code in its place.
-    """
-    if q not in ("soft", "hard"):
-        raise InputError(f"q: expected 'soft' or 'hard', got {q!r}")
-    x, l, u, alpha, n, step, v, i, z, gain = _place(x, l, u, alpha, bits)
-    s = 1 / (1 - alpha)
-    t, d2 = tanh_sech2(gain * z)
-    slope = gain * s * 0.5 * d2
-    position = i + (s * t + 1) * 0.5 if q == "soft" else clip(floor(v + 0.5), 0, n)
-    below, above = x < l, x > u
-    zero, one = x * 0, x * 0 + 1
-    if isinstance(zero, np.ndarray):  # infinities lie outside the range, where the partials are constants
-        zero, one = np.zeros_like(x), np.ones_like(x)
-
-    def outside(inside: Any, at_below: Any, at_above: Any) -> Any:
-        return select(below, at_below, select(above, at_above, inside))
-
-    dx = outside(slope, zero, zero)
-    dl = outside(1 - position / n + slope * (v / n - 1), one, zero)
-    du = outside(position / n - slope * (v / n), zero, one)
-    dalpha = outside(step * 0.5 * (s * s * t - 2 * s * z * d2 / (alpha * (2 - alpha))), zero, zero)
-    return dx, dl, du, dalpha
-
-
-def soft_vjp(
-    gy: np.ndarray, x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int, *, q: str = "soft"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of x, l, u and alpha for the incoming gradient ``gy`` (the shape of x).
-
-    The gradient of a parameter is summed, in a fixed order, to the parameter's shape.
-    """
-    dx, *partials = soft_partials(x, l, u, alpha, bits, q=q)
-    shapes = (np.shape(l), np.shape(u), np.shape(alpha))
-    gradients = [sum_to_shape(gy * d, shape) for d, shape in zip(partials, shapes, strict=True)]
-    return sum_to_shape(gy * dx, np.shape(x)), gradients[0], gradients[1], gradients[2]
-
-
-@_quiet
-def codes(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
-    """Integer codes of the hard quantizer, uint8, ties up (Algorithm 1); alpha has no influence.
-
-    Raises
-    ------
-    InputError
-        If a parameter is outside its domain, or x holds NaN.
-    """
-    n = check_bits(bits)
-    x, l, u, alpha = same_dtype(x, l, u, alpha)
-    check_parameters(l, u, alpha)
-    refuse_nan(x)
-    v = (x - l) / ((u - l) / n)
-    return np.asarray(clip(floor(v + x.dtype.type(0.5)), 0, n)).astype(np.uint8)
-
-
-def levels(l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
-    """The value of each code, shape (2^bits, ...) in the dtype of u; the last is u itself, not l + N D."""
-    n = check_bits(bits)
-    check_parameters(l, u, alpha)
-    u = np.asarray(u)
-    l, u = np.broadcast_arrays(np.asarray(l, dtype=u.dtype), u)
-    steps = np.arange(n + 1).astype(u.dtype).reshape(-1, *([1] * u.ndim))
-    values = l + steps * ((u - l) / n)
-    values[n] = u
-    return values
-
-
-def hard(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
-    """The hard quantizer: the level of the code of each element, in the dtype of x (Algorithm 1)."""
-    x, l, u, alpha = same_dtype(x, l, u, alpha)
-    n = check_bits(bits)
-    j = codes(x, l, u, alpha, bits)
-    return np.where(j == n, u, l + j.astype(x.dtype) * ((u - l) / n))
-
-
-def hard_vjp(
-    gy: np.ndarray, x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients that training with a hard forward uses: those of ``soft`` with the code in the place of q."""
-    return soft_vjp(gy, x, l, u, alpha, bits, q="hard")
-
-
-# ---------------------------------------------------------------- on the tape
-
-_Residuals = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
-
-
-def _soft_forward(
-    x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
-) -> tuple[np.ndarray, _Residuals]:
-    """``soft`` by the C library where it applies."""
-    run = dsq_kernels.soft if dsq_kernels.applies(x, l, u, alpha) else soft
-    return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
-
-
-def _backward(gy: np.ndarray, residuals: _Residuals, q: str) -> tuple[np.ndarray, ...]:
-    x, l, u, alpha, bits = residuals
-    run = dsq_kernels.vjp if dsq_kernels.applies(x, l, u, alpha) else soft_vjp
-    return run(gy, x, l, u, alpha, bits, q=q)
-
-
-def _soft_backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool]) -> tuple[np.ndarray, ...]:
-    return _backward(gy, residuals, "soft")
-
-
-def _hard_forward(
-    x: np.ndarray, l: np.ndarray, u: np.ndarray, alpha: np.ndarray, bits: int
-) -> tuple[np.ndarray, _Residuals]:
-    """``hard`` by the C library where it applies."""
-    run = dsq_kernels.hard if dsq_kernels.applies(x, l, u, alpha) else hard
-    return run(x, l, u, alpha, bits), (x, l, u, alpha, bits)
-
-
-def _hard_backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool]) -> tuple[np.ndarray, ...]:
-    return _backward(gy, residuals, "hard")
-
-
-def _jvp(q: str) -> Callable[..., np.ndarray]:
-    def jvp(
-        tangents: tuple[np.ndarray | None, ...],
-        x: np.ndarray,
-        l: np.ndarray,
-        u: np.ndarray,
-        alpha: np.ndarray,
-        bits: int,
-    ) -> np.ndarray:
-        partials = soft_partials(x, l, u, alpha, bits, q=q)
-        y = np.zeros_like(x)
-        for partial, tangent in zip(partials, tangents, strict=True):
-            if tangent is not None:
-                y = y + partial * tangent
-        return y
-
-    return jvp
-
-
-def frozen_code(
-    x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int
-) -> Callable[[np.ndarray, Any, Any, Any], np.ndarray]:
-    """The function whose true gradient at (x, l, u, alpha) is ``hard_vjp``.
-
-    The code is frozen, and what phi changes from its value here is passed straight through:
-    l + D (code + (phi - phi here)/2).
-    """
-    n = check_bits(bits)
-    code = codes(x, l, u, alpha, bits).astype(x.dtype)
-    interval = clip(floor((x - l) / ((u - l) / n)), 0, n - 1)
-
-    def phi(x: Any, l: Any, u: Any, alpha: Any, i: Any) -> Any:
-        t, _ = tanh_sech2(log1p(2 * (1 - alpha) / alpha) * ((x - l) / ((u - l) / n) - i - 0.5))
-        return t / (1 - alpha)
-
-    here = phi(x, l, u, alpha, interval)
-
-    def element(x: Any, l: Any, u: Any, alpha: Any, code: Any, i: Any, here: Any, below: Any, above: Any) -> Any:
-        inside = l + (u - l) / n * (code + (phi(x, l, u, alpha, i) - here) * 0.5)
-        return select(below, l, select(above, u, inside))
-
-    frozen = (code, interval, here, x < l, x > u)
-
-    def surrogate(x: np.ndarray, l: Any, u: Any, alpha: Any) -> np.ndarray:
-        run = element if x.dtype != object else np.frompyfunc(element, 9, 1)
-        return run(x, l, u, alpha, *frozen)
-
-    return surrogate
-
-
-def _examples(draw: Draw, dtype: Any) -> Example:
-    bits = draw.integer(1, 4)
-    l, u = draw.uniform(-2.0, -0.2), draw.uniform(0.2, 2.0)
-    step = (u - l) / ((1 << bits) - 1)
-    # Away from the bounds, where the slope jumps, from the interval edges, where the second derivative does, and from
-    # the middles, where the hard quantizer does.
-    interval = np.array([draw.integer(-1, (1 << bits) - 1) for _ in range(5)])
-    x = l + step * (interval + away_from(draw, 0.05, 0.95, (5,), [0.5], 0.05))
-    return tuple(np.asarray(a, dtype) for a in (x, l, u, draw.uniform(0.05, 0.6))), {"bits": bits}
-
-
-def _at_bound(upper: bool) -> Callable[[Draw, Any], KinkPoint]:
-    def at(draw: Draw, dtype: Any) -> KinkPoint:
-        (x, *parameters), options = _examples(draw, dtype)
-        x[0] = parameters[int(upper)]
-        return KinkPoint((x, *parameters), options, 0, (0,), 0.0 if upper else 1.0)
-
-    return at
-
-
-def _soft_definition(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
-    return np.frompyfunc(functools.partial(soft, bits=bits), 4, 1)(x, l, u, alpha)
-
-
-def _hard_definition(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> Any:
-    n = check_bits(bits)
-
-    def level(x: Any, l: Any, u: Any) -> Any:
-        step = (u - l) / n
-        code = clip(floor((x - l) / step + 0.5), 0, n)
-        return select(code == n, u, l + code * step)
-
-    return np.frompyfunc(level, 3, 1)(x, l, u)
-
-
-_KINKS = (
-    Kink("x = l", "the slope from inside", _at_bound(False)),
-    Kink("x = u", "the slope from inside", _at_bound(True)),
+from quant.calibration import for_each_channel, least_squares_range, require_finite
+from quant.domain import as_number, check_alpha, check_bits, check_positive
+from quant.dsq_functions import (
+    BITS,
+    check_parameters,
+    codes,
+    hard,
+    hard_vjp,
+    levels,
+    partials,
+    soft,
+    soft_partials,
+    soft_vjp,
 )
-for _name, _rules, _definition, _surrogate in (
-    ("dsq_soft", (_soft_forward, _soft_backward, _jvp("soft")), _soft_definition, None),
-    ("dsq_hard", (_hard_forward, _hard_backward, _jvp("hard")), _hard_definition, frozen_code),
-):
-    register(
-        Primitive(
-            _name,
-            *_rules,
-            definition=_definition,
-            domain="l < u, 0 < alpha < 1",
-            kinks=_KINKS,
-            examples=_examples,
-            surrogate=_surrogate,
-        )
-    )
+from quant.method import Method, Role, register_method
+from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
+
+__all__ = [
+    "BITS",
+    "DSQ",
+    "check_parameters",
+    "codes",
+    "hard",
+    "hard_vjp",
+    "levels",
+    "partials",
+    "soft",
+    "soft_partials",
+    "soft_vjp",
+]
 
 
 class DSQ(Quantizer):
-    """DSQ with learned range and learned alpha, one of each for the tensor.
+    """DSQ: a range and alpha of the tensor, or of each channel.
+
+    With 1 bit, ``range="symmetric"`` and ``bounds="fixed"`` it is the paper's binary net: sgn x, alpha 0.2.
 
     Parameters
     ----------
@@ -332,22 +80,36 @@ class DSQ(Quantizer):
         1 to 8.
     range : str
         "symmetric": l = -u, for weights (codes are odd integers); "positive": l = 0, for activations after a ReLU;
-        "free": l and u are learned apart.
+        "free": l and u move apart.
+    bounds : str
+        Where l and u come from. "learned": by backpropagation, from the range of least squared error. "moving":
+        averages over the training's forwards of the tensor's smallest and largest element (of the largest magnitude for
+        "symmetric"), starting at those of the first, end + momentum (new - end); they are buffers and have no gradient.
+        "fixed": u = 1, and l = -1 or 0.
+    clip : str
+        "dsq": u has the gradient of eq 12. "pact": that of PACT's a (``quant.dsq_pact``); for a range that is positive
+        and learned.
     forward : str
         In training "hard" (Algorithm 1, q = code in the backward) or "soft" (eq 5). Evaluation is always hard.
     learn_alpha : bool or None
         None: alpha is learned except at 1 bit (the paper's binary nets keep 0.2).
     alpha : float
-        Where alpha starts; ``project`` keeps it at 0.5 or below. The paper's constraint on it is an L2 penalty: the
-        weight decay of the optimizer's group "shape".
+        Where alpha starts; ``project`` keeps it at 0.5 or below.
     alpha_bound : str
         What ``project`` keeps alpha above: "scale-free", alpha >= 1e-6; or besides it "k<=1000", the paper's bound on
         k, which depends on the scale of the data (0.5 where it leaves nothing below 0.5).
+    alpha_penalty : float
+        lambda of the paper's L2 constraint on alpha, for ``penalty``. The weight decay of the optimizer's group
+        "shape" has the same gradient.
+    momentum : float
+        Of the moving averages, above 0 and at most 1.
+    channels : int or None
+        One range and alpha for each entry of the last axis; None for one of each for the tensor.
 
     Raises
     ------
     InputError
-        For a bit width, range, forward or bound other than these, or alpha outside (0, 1).
+        For values other than these, or alpha outside (0, 1).
     """
 
     def __init__(
@@ -355,38 +117,63 @@ class DSQ(Quantizer):
         bits: int,
         range: str = "symmetric",
         *,
+        bounds: str = "learned",
+        clip: str = "dsq",
         alpha: float = 0.2,
         forward: str = "hard",
         learn_alpha: bool | None = None,
         alpha_bound: str = "scale-free",
+        alpha_penalty: float = 0.0,
+        momentum: float = 0.1,
+        channels: int | None = None,
         dtype: type = np.float32,
     ) -> None:
         super().__init__()
         check_bits(bits, BITS)
-        if dtype not in (np.float32, np.float64):
-            raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.integer, np.floating)):
-            raise InputError(f"alpha: expected a number, got {alpha!r}")
-        check_alpha(np.asarray(alpha, dtype))
-        for name, value, valid in (
-            ("range", range, ("symmetric", "positive", "free")),
-            ("forward", forward, ("hard", "soft")),
-            ("alpha_bound", alpha_bound, ("scale-free", "k<=1000")),
-        ):
-            if value not in valid:
-                raise InputError(f"{name}: expected one of {', '.join(valid)}, got {value!r}")
+        check_dtype(dtype)
+        check_alpha(np.asarray(as_number("alpha", alpha), dtype))
+        check_option("range", range, ("symmetric", "positive", "free"))
+        check_option("bounds", bounds, ("learned", "moving", "fixed"))
+        check_option("clip", clip, ("dsq", "pact"))
+        check_option("forward", forward, ("hard", "soft"))
+        check_option("alpha_bound", alpha_bound, ("scale-free", "k<=1000"))
+        if clip == "pact" and (range, bounds) != ("positive", "learned"):
+            raise InputError(f"clip: 'pact' is for a range that is positive and learned, got {range!r} and {bounds!r}")
+        if not 0 < as_number("momentum", momentum) <= 1:
+            raise InputError(f"momentum: expected a number above 0 and at most 1, got {momentum!r}")
+        if as_number("alpha_penalty", alpha_penalty) < 0:
+            raise InputError(f"alpha_penalty: expected a number of at least 0, got {alpha_penalty!r}")
         self.bits, self.range, self.mode, self.alpha_bound = bits, range, forward, alpha_bound
-        self.u = Parameter(np.ones((), dtype), group="range")
+        self.bounds, self.clip, self.momentum, self.alpha_penalty = bounds, clip, momentum, alpha_penalty
+        shape = parameter_shape(channels)
+        if bounds == "moving":
+            self.buffers = (*Quantizer.buffers, "moving_u", *(["moving_l"] if range == "free" else []))
+        self.u = self._end(np.ones(shape, dtype))
         if range == "free":
-            self.l = Parameter(-np.ones((), dtype), group="range")
-        self.alpha = Parameter(np.asarray(alpha, dtype), group="shape")
+            self.l = self._end(-np.ones(shape, dtype))
+        self.alpha = Parameter(np.full(shape, alpha, dtype), group="shape")
         self.alpha.requires_grad = bits > 1 if learn_alpha is None else learn_alpha
+
+    def _end(self, start: np.ndarray) -> Tensor:
+        return Parameter(start, group="range") if self.bounds == "learned" else Tensor(start)
+
+    @property
+    def moving_l(self) -> np.ndarray:
+        """l as the buffer that it is where it moves by averages."""
+        return self.l.data
+
+    @property
+    def moving_u(self) -> np.ndarray:
+        """u as the buffer that it is where it moves by averages."""
+        return self.u.data
 
     def lower(self) -> Tensor | np.ndarray:
         """l, as a tensor where it is learned."""
         if self.range == "free":
-            return self.l
-        return -self.u if self.range == "symmetric" else np.zeros((), self.u.dtype)
+            return self.l if self.bounds == "learned" else self.l.data
+        if self.range == "positive":
+            return np.zeros(self.u.shape, self.u.dtype)
+        return -self.u if self.bounds == "learned" else -self.u.data
 
     def parameters_now(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """l, u and alpha as arrays."""
@@ -394,22 +181,63 @@ class DSQ(Quantizer):
         return (l.data if isinstance(l, Tensor) else l), self.u.data, self.alpha.data
 
     def initialise(self, x: np.ndarray) -> None:
-        """The range of least squared error; "free" is put around the middle of the data."""
+        """The range of least squared error, if learned; "free" is put around the middle of the data.
+
+        The extremes of the data, where the range moves by averages.
+        """
+        if self.bounds == "fixed":
+            return
         if x.size == 0:
             raise InputError("x: expected elements to choose a range from, got none")
+        if self.bounds == "moving":
+            l, u = self._extremes(x)
+            check_positive("the range of x", u - l)
+            self._set(l, u)
+        elif self.range == "free":
+            shape = self.u.shape
+            low, high = for_each_channel(x, shape, np.min), for_each_channel(x, shape, np.max)
+            if (low == high).any():
+                raise InputError(f"x: every element is {low[low == high].flat[0]}; a range needs two different ones")
+            middle = 0.5 * (high + low)
+            half = for_each_channel(x - middle, shape, lambda part: self._best_end(part, -1.0))
+            self._set(middle - half, middle + half)
+        else:
+            sign = -1.0 if self.range == "symmetric" else 0.0
+            self.u.data[...] = for_each_channel(x, self.u.shape, lambda part: self._best_end(part, sign))
+
+    def _best_end(self, x: np.ndarray, sign: float) -> float:
+        return least_squares_range(x, lambda flat, u: hard(flat, sign * u, u, 0.5, self.bits))
+
+    def _extremes(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The range that spans x, float64."""
+        require_finite(x)
+        shape = self.u.shape
+        if self.range == "symmetric":
+            u = for_each_channel(np.abs(x), shape, np.max)
+            return -u, u
+        l = for_each_channel(x, shape, np.min) if self.range == "free" else np.zeros(shape)
+        return l, for_each_channel(x, shape, np.max)
+
+    def _set(self, l: np.ndarray, u: np.ndarray) -> None:
+        self.u.data[...] = u
         if self.range == "free":
-            if x.min() == x.max():
-                raise InputError(f"x: every element is {x.min()}; a range needs two different ones")
-            middle = 0.5 * (float(x.max()) + float(x.min()))
-            half = least_squares_range(x - middle, lambda x, u: hard(x, -u, u, 0.5, self.bits))
-            self.l.data[...], self.u.data[...] = middle - half, middle + half
-            return
-        sign = -1.0 if self.range == "symmetric" else 0.0
-        self.u.data[...] = least_squares_range(x, lambda x, u: hard(x, sign * u, u, 0.5, self.bits))
+            self.l.data[...] = l
+
+    def follow(self, x: np.ndarray) -> None:
+        """Move the averages towards the extremes of x; InputError if it is empty or not finite."""
+        now = [np.asarray(p, np.float64) for p in self.parameters_now()[:2]]
+        l, u = (end + self.momentum * (new - end) for end, new in zip(now, self._extremes(x), strict=True))
+        self._set(l, u)
+        self._open()
 
     def quantize(self, x: Tensor) -> Tensor:
-        name = "dsq_soft" if self.training and self.mode == "soft" else "dsq_hard"
-        return apply(name, x, self.lower(), self.u, self.alpha, bits=self.bits)
+        if self.training and self.bounds == "moving":
+            self.follow(x.data)
+        soft = self.training and self.mode == "soft"
+        if self.clip == "pact":
+            return apply("dsq_pact", x, self.u, self.alpha, bits=self.bits, soft=soft)
+        u = self.u if self.bounds == "learned" else self.u.data
+        return apply("dsq_soft" if soft else "dsq_hard", x, self.lower(), u, self.alpha, bits=self.bits)
 
     def codes(self, x: np.ndarray) -> np.ndarray:
         return codes(x, *self.parameters_now(), self.bits)
@@ -417,16 +245,56 @@ class DSQ(Quantizer):
     def levels(self, x: np.ndarray | None = None) -> np.ndarray:
         return levels(*self.parameters_now(), self.bits)
 
+    def penalty(self) -> Tensor:
+        """lambda/2 sum alpha^2, to be added to the loss: the paper's constraint ||alpha|| < lambda as an L2 penalty."""
+        return (self.alpha * self.alpha).sum() * (0.5 * self.alpha_penalty)
+
+    def _open(self) -> None:
+        """l < u by a gap of 1e-6 of the larger one (at least of 1)."""
+        l, u = (np.asarray(p, np.float64) for p in self.parameters_now()[:2])
+        gap = 1e-6 * np.maximum(1.0, np.maximum(np.abs(l), np.abs(u)))
+        narrow = u - l < gap
+        if self.range == "free":
+            middle = 0.5 * (l + u)
+            self._set(np.where(narrow, middle - gap, l), np.where(narrow, middle + gap, u))
+        else:
+            self._set(l, np.where(narrow, gap, u))
+
     def project(self) -> None:
         """l < u by a gap of 1e-6 of the larger one (at least of 1), alpha from its bound to 0.5."""
-        l, u, _ = (float(p) for p in self.parameters_now())
-        gap = 1e-6 * max(1.0, abs(l), abs(u))
-        if u - l < gap:
-            if self.range == "free":
-                self.l.data[...] = 0.5 * (l + u) - gap
-            self.u.data[...] = 0.5 * (l + u) + gap if self.range == "free" else gap
-        low = 1e-6
+        self._open()
+        low: Any = 1e-6
         if self.alpha_bound == "k<=1000":
+            l, u = (np.asarray(p, np.float64) for p in self.parameters_now()[:2])
             step = (u - l) / check_bits(self.bits)
-            low = min(0.5, max(low, 2.0 / (1.0 + float(exp(min(1000.0 * step, 700.0))))))
+            low = np.clip(2.0 / (1.0 + exp(np.minimum(1000.0 * step, 700.0))), low, 0.5)
         np.clip(self.alpha.data, low, 0.5, out=self.alpha.data)
+
+
+def _make(bits: int, role: Role, **options: Any) -> DSQ:
+    return DSQ(bits, **({"range": "symmetric" if role == "weight" else "positive"} | options))
+
+
+def _arguments(bits: int, role: Role) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
+    low = -1.0 if role == "weight" else 0.0
+    return tuple(np.asarray(p) for p in (low, 1.0, 0.2)), {"bits": bits}
+
+
+METHOD = register_method(
+    Method(
+        "dsq",
+        "DSQ, Differentiable Soft Quantization",
+        "Gong et al., ICCV 2019, arXiv 1908.05033, eqs 3 to 13 and Algorithm 1",
+        sys.modules[__name__],
+        parameters=("l", "u", "alpha"),
+        weights=tuple(BITS),
+        activations=tuple(BITS),
+        make=_make,
+        primitives=("dsq_hard", "dsq_soft", "dsq_pact"),
+        arguments=_arguments,
+        gradient="that of the soft function; with a hard forward a surrogate's, the code frozen and phi passed through",
+        laws=frozenset({"idempotent", "scales", "between", "elementwise"}),
+        single_bits=22,
+        note="Not in the paper, and chosen here: the bounds of alpha, how l and u start, how PACT's clip is combined.",
+    )
+)

@@ -10,7 +10,7 @@ from minigrad import backend, kernels, threads
 from minigrad.elementary import log1p
 from minigrad.errors import InputError
 from minigrad.reduction import join_blocks
-from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
+from quant.domain import check_alpha, check_bits, check_range, same_dtype
 
 __all__ = ["applies", "hard", "soft", "vjp"]
 
@@ -19,6 +19,10 @@ _BLOCK = 4096
 _BAD_VALUE = 9
 #: Below this many elements one thread is faster than two.
 _SMALL = 1 << 14
+
+
+class _NoCode(Exception):
+    """The library's hard quantizer refuses NaN, which has no code."""
 
 
 def applies(x: np.ndarray, *parameters: Any) -> bool:
@@ -63,8 +67,8 @@ def _elementwise(name: str, x: np.ndarray, *parameters: Any) -> np.ndarray:
             begin,
             end,
         )
-        if status == _BAD_VALUE:
-            refuse_nan(x)
+        if status == _BAD_VALUE:  # the parameters are checked already
+            raise _NoCode
         kernels.check(library, status, f"mgk_dsq_{dtype}_{name}")
 
     _split(source.size, source.size, work)
@@ -78,7 +82,12 @@ def soft(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
 
 def hard(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
     """``quant.dsq.hard``."""
-    return _elementwise("hard", x, l, u, alpha, bits)
+    try:
+        return _elementwise("hard", x, l, u, alpha, bits)
+    except _NoCode:
+        nan = np.isnan(x)
+        y = _elementwise("hard", np.where(nan, x.dtype.type(0), x), l, u, alpha, bits)
+        return np.where(nan, x, y)
 
 
 def vjp(

@@ -100,6 +100,13 @@ def _finite(norm: BatchNorm, where: str) -> None:
         raise ExportError(f"{where}: the batch norm's variance is negative or not finite")
 
 
+def _plain(conv: QConv2d, where: str) -> None:
+    if conv.bias is not None or conv.groups != 1 or pair(conv.dilation, "dilation") != (1, 1):
+        raise ExportError(f"{where}: expected a convolution without bias, groups and dilation")
+    if conv.output_scale is not None:
+        raise ExportError(f"{where}: a learned scale of the output is no integer operation yet")
+
+
 def _symmetric(quantizer: object, where: str) -> DSQ:
     if not isinstance(quantizer, DSQ):
         raise ExportError(f"{where}: expected weights quantized by DSQ, got {type(quantizer).__name__}")
@@ -168,6 +175,7 @@ def evaluate_on_integers(model: Sequential, means: np.ndarray) -> HardNetwork:
         if not (isinstance(conv, QConv2d) and isinstance(norm, BatchNorm) and isinstance(relu, ReLU)):
             found = ", ".join(type(layer).__name__ for layer in body[n : n + 3])
             raise ExportError(f"{where}: expected QConv2d, BatchNorm, ReLU, got {found}")
+        _plain(conv, where)
         weight = _symmetric(conv.weight_quantizer, where)
         if n == 0 and conv.activation_quantizer is not None:
             raise ExportError(f"{where}: the input is uint8 pixels, it cannot be quantized again")
@@ -193,6 +201,8 @@ def _with_linear(
     layers: list[HardLayer], linear: QLinear, activation_step: float, activation_bits: int, means: np.ndarray
 ) -> HardNetwork:
     weight = _symmetric(linear.weight_quantizer, "the linear layer")
+    if linear.bias is None:
+        raise ExportError("the linear layer: expected a bias")
     if linear.activation_quantizer is not None:
         raise ExportError("the linear layer: activations are quantized before pooling, not after")
     pixels = _pixels(layers)

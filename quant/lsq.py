@@ -59,8 +59,15 @@ def _count(x: Any, s: Any) -> int:
 def _place(x: Any, s: Any, bits: int, signed: bool) -> tuple[Any, Any, int, int]:
     low, high = bounds(bits, signed)
     x, s = same_dtype(x, s)
-    check_positive("s", s)
+    check_step(s, low, high)
     return x, s, low, high
+
+
+def check_step(s: Any, low: int, high: int) -> None:
+    """InputError unless s > 0 and the outer levels, -low s and high s, are finite, everywhere."""
+    check_positive("s", s)
+    with np.errstate(over="ignore"):
+        check_positive("the outer level", s * max(low, high))
 
 
 def hard(x: np.ndarray, s: Any, *, bits: int, signed: bool = True) -> np.ndarray:
@@ -117,7 +124,7 @@ def levels(s: Any, *, bits: int, signed: bool = True) -> np.ndarray:
     """The value of each code, (2^bits, ...) in the dtype of s."""
     low, high = bounds(bits, signed)
     s = np.asarray(s)
-    check_positive("s", s)
+    check_step(s, low, high)
     steps = np.arange(-low, high + 1).astype(s.dtype).reshape(-1, *([1] * s.ndim))
     return steps * s
 
@@ -137,6 +144,8 @@ def frozen_residual(x: np.ndarray, s: Any, *, bits: int, signed: bool = True) ->
     scale = 1 / math.sqrt(_count(x, s) * high)
 
     def element(x: Any, s: Any, inside: Any, code: Any, x0: Any, s0: Any) -> Any:
+        # In the numbers of x, not in floats: the rounding of the residual is part of what is measured.
+        x0, s0 = x0 + 0 * x, s0 + 0 * s
         moved = s0 + scale * (s - s0)
         # Inside the range moved * clip(x/moved) is x itself.
         return select(inside, x + moved * (code - x0 / s0), moved * code)
@@ -222,8 +231,11 @@ class LSQ(Quantizer):
 
     def initialise(self, x: np.ndarray) -> None:
         """s = 2 mean|x| / sqrt(Qp) (section 2.1)."""
-        mean = positive_mean_abs(x, self.s.shape)
-        self.s.data[...] = 2 * mean / math.sqrt(bounds(self.bits, self.signed)[1])
+        low, high = bounds(self.bits, self.signed)
+        with np.errstate(over="ignore"):
+            s = (2 * positive_mean_abs(x, self.s.shape) / math.sqrt(high)).astype(self.s.dtype)
+        check_step(s, low, high)
+        self.s.data[...] = s
 
     def quantize(self, x: Tensor) -> Tensor:
         return apply("lsq", x, self.s, bits=self.bits, signed=self.signed)

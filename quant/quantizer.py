@@ -27,7 +27,7 @@ class Quantizer(Module):
         Whether it quantizes; otherwise it hands its input on as it is (training in phases).
     """
 
-    buffers = ("initialised",)
+    buffers: tuple[str, ...] = ("initialised",)
     bits: int
 
     def __init__(self) -> None:

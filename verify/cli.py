@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -59,22 +59,51 @@ def demo(
 
 @app.command()
 def show(
-    method: Annotated[str, typer.Argument(help="A quantizer: dsq.")],
+    method: Annotated[str | None, typer.Argument(help="A quantization method; an unknown one names them all.")] = None,
     x: Annotated[list[float] | None, typer.Option(help="Points to evaluate (repeat the option).")] = None,
-    bits: Annotated[int, typer.Option(help="1 to 8.")] = 2,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter, e.g. alpha=0.3 (repeat the option).")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the curve and its gradients (.png, .svg, .pdf).")] = None,
+    bits: Annotated[int | None, typer.Option(help="2, or the nearest the method has, by default.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="weight or activation; the first the method has, by default.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter, e.g. alpha=0.3 or levels=0,0.5,1 (repeat the option).")
+    ] = None,
+    primitive: Annotated[
+        str | None, typer.Option(help="One of the method's, e.g. dsq_soft; what training uses, by default.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the function and its gradients (.png, .svg, .pdf).")] = None,
+    gallery: Annotated[Path | None, typer.Option(help="Write a page of all methods side by side (.html).")] = None,
 ) -> None:
-    """Evaluate a quantizer: soft and hard value, every gradient, and how far each is from the truth."""
+    """Evaluate a quantization method: value, hard value, every gradient, and how far each is from the truth."""
     from verify.show import show as run
+    from verify.show import show_gallery
 
-    run(method, x, bits, param or [], plot, Console())
+    if method is None and gallery is None:
+        raise InputError("METHOD: expected the name of a method, or --gallery FILE")
+    if method is not None:
+        run(
+            method,
+            x=x or (),
+            bits=bits,
+            role=role,
+            param=param or (),
+            primitive=primitive,
+            plot=plot,
+            console=Console(),
+        )
+    if gallery is not None:
+        show_gallery(gallery, Console())
 
 
 @prove.command()
 def gradients(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Primitives; all by default.")] = None,
-    points: Annotated[int, typer.Option(help="Examples to certify of each primitive.")] = 20,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Primitives (or methods); all by default.")
+    ] = None,
+    quantizers: Annotated[
+        bool, typer.Option("--quantizers", help="Quantization methods, each at every bit width it is defined for.")
+    ] = False,
+    points: Annotated[int, typer.Option(help="Examples to certify of each primitive (and width).")] = 20,
     seed: Annotated[int, typer.Option(help="Of the examples.")] = 0,
     processes: Annotated[int, typer.Option(help="Primitives judged at a time.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -84,19 +113,21 @@ def gradients(
     report: Annotated[Path | None, typer.Option(help="Write the HTML page.")] = None,
 ) -> None:
     """Certify every primitive and its derivatives, hold them against differences, judge the kinks."""
-    from verify.gradients.command import verify_gradients
+    from verify.gradients.command import verify_gradients, verify_quantizers
 
-    passed = verify_gradients(
-        names or [],
-        points=points,
-        seed=seed,
-        processes=processes,
-        as_json=as_json,
-        plot=plot,
-        report=report,
-        console=Console(),
-    )
-    if not passed:
+    common: dict[str, Any] = {
+        "points": points,
+        "seed": seed,
+        "processes": processes,
+        "as_json": as_json,
+        "report": report,
+        "console": Console(),
+    }
+    if quantizers and plot is not None:
+        raise InputError("--plot: expected none with --quantizers; 'minigrad show METHOD --plot FILE' draws a method")
+    if not (
+        verify_quantizers(names or [], **common) if quantizers else verify_gradients(names or [], plot=plot, **common)
+    ):
         raise typer.Exit(1)
 
 

@@ -23,12 +23,14 @@ from minigrad.nn.module import Module, Parameter, Sequential
 from minigrad.nn.norm import BatchNorm, GroupNorm, LayerNorm
 from minigrad.nn.pooling import AvgPool2d, GlobalAvgPool, GlobalMaxPool, MaxPool2d
 from minigrad.nn.shape import Flatten, Identity
+from minigrad.nn.tracing import Call, Trace, trace
 
 __all__ = [
     "ACTIVATIONS",
     "GELU",
     "AvgPool2d",
     "BatchNorm",
+    "Call",
     "Conv2d",
     "ConvTranspose2d",
     "Count",
@@ -55,6 +57,8 @@ __all__ = [
     "Sigmoid",
     "Softplus",
     "Tanh",
+    "Trace",
     "count",
     "make_activation",
+    "trace",
 ]

@@ -214,3 +214,45 @@ def test_a_leaf_takes_a_gradient_in_its_own_dtype() -> None:
     x.backward(np.ones(3))
     assert x.grad is not None
     assert x.grad.dtype == np.float32
+
+
+def test_every_epoch_begins_with_a_call(tmp_path: Path) -> None:
+    """Three steps an epoch; after resuming, the epoch of the last step done comes again."""
+    path, calls = tmp_path / "run.safetensors", []
+
+    class Killed(Exception):
+        pass
+
+    def on_step(done: int, loss: float) -> None:
+        calls.append(("step", done))
+        if calls.count(("step", 5)) == 1 and done == 5:
+            raise Killed
+
+    def run() -> None:
+        config = Config(7, 8, 0.1, GROUPS)
+        train(
+            small(),
+            DATA,
+            config,
+            path,
+            on_step=on_step,
+            on_epoch=lambda epoch, epochs: calls.append((epoch, epochs)),
+            checkpoint_every=1,
+        )
+
+    with pytest.raises(Killed):
+        run()
+    first = [(1, 3), ("step", 1), ("step", 2), ("step", 3), (2, 3), ("step", 4), ("step", 5)]
+    assert calls == first
+    run()
+    assert calls[7:] == [(2, 3), ("step", 5), ("step", 6), (3, 3), ("step", 7)]
+    run()
+    assert calls[12:] == [(3, 3), ("step", 7)]
+
+
+def test_the_objective_is_what_is_minimised() -> None:
+    plain, scaled = small(), small()
+    history = train(plain, DATA, Config(1, 8, 0.1, GROUPS | {"weight": Group()}))
+    other = train(scaled, DATA, Config(1, 8, 0.05, GROUPS | {"weight": Group()}), objective=lambda loss: loss * 2.0)
+    assert other.loss == [2 * history.loss[0]]
+    assert all(np.array_equal(p.data, q.data) for p, q in zip(plain.parameters(), scaled.parameters(), strict=True))

@@ -1,20 +1,63 @@
-"""Conversion: which quantizer goes where, with which options, and what layers do with them."""
+"""Conversion: which quantizer goes where, of which method, width and sign, and what is refused."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minigrad import InputError, Tensor, apply
-from minigrad.models import lenet, resnet20, small_cnn
-from minigrad.nn import Conv2d, Linear, Sequential
+from minigrad.models import lenet, mobilenet_v2, resnet20, resnet32, resnet56, small_cnn, vgg_small
+from minigrad.nn import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Linear,
+    MaxPool2d,
+    Module,
+    ReLU,
+    Sequential,
+    Tanh,
+)
+from quant.bireal import BiReal
 from quant.convert import quantize
 from quant.dsq import DSQ
-from quant.layers import QConv2d, QLinear
+from quant.layers import QConv2d, QLinear, QuantizedLayer
+from quant.lsq import LSQ
+from quant.quantizer import Quantizer
 
 RNG = np.random.default_rng
 
+MODELS: dict[str, Callable[[], Sequential]] = {
+    "small_cnn": lambda: small_cnn(0),
+    "lenet": lambda: lenet(0),
+    "vgg_small": lambda: vgg_small(0),
+    "resnet20 A": lambda: resnet20(0),
+    "resnet20 B": lambda: resnet20(0, shortcut="B"),
+    "resnet32 A": lambda: resnet32(0),
+    "resnet56 B": lambda: resnet56(0, shortcut="B"),
+    "mobilenet_v2": lambda: mobilenet_v2(0, width=0.25),
+}
 
-def quantizers(model: Sequential) -> dict[str, DSQ]:
-    return {name: module for name, module in model.modules() if isinstance(module, DSQ)}
+
+def quantizers(model: Module) -> dict[str, Any]:
+    return {name: module for name, module in model.modules() if isinstance(module, Quantizer)}
+
+
+def layers(model: Module) -> dict[str, QuantizedLayer]:
+    return {name: module for name, module in model.modules() if isinstance(module, QuantizedLayer)}
+
+
+def widths(layer: QuantizedLayer) -> tuple[int | None, int | None]:
+    weight, activation = layer.weight_quantizer, layer.activation_quantizer
+    return (None if weight is None else weight.bits), (None if activation is None else activation.bits)
+
+
+def empty(shape: tuple[int, ...] = (32, 32, 3)) -> Tensor:
+    return Tensor(np.zeros((0, *shape), np.float32))
 
 
 def test_every_quantizer_has_its_place_and_its_options() -> None:
@@ -35,63 +78,297 @@ def test_every_quantizer_has_its_place_and_its_options() -> None:
     assert [id(p) for p in weights] == [id(p) for p in floating.parameters()]
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_conversion_keeps_stride_and_padding(stride: int) -> None:
-    conv = Conv2d(RNG(0), 3, 4, 3, stride=stride, padding=2)
-    layer = quantize(Sequential(conv)).layers[0]
-    x = Tensor(np.ones((1, 8, 8, 3), np.float32))
-    assert layer(x).shape == conv(x).shape == (1, 10 // stride, 10 // stride, 4)
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_convolution_and_linear_layer_of_every_model_is_quantized(name: str) -> None:
+    floating = MODELS[name]()
+    described = floating.describe()
+    model = quantize(floating, "lsq", "dsq", bits=(3, 2), edge_bits=None)
+    assert floating.describe() == described
+    assert not [m for _, m in model.modules() if isinstance(m, (Conv2d, Linear))]
+    found = layers(model)
+    expected = {n: m for n, m in floating.modules() if isinstance(m, (Conv2d, Linear))}
+    assert {n: m.weight for n, m in found.items()} == {n: m.weight for n, m in expected.items()}
+    names = list(found)
+    assert {widths(found[n]) for n in names[1:-1]} == {(3, 2)}
+    assert widths(found[names[0]]) == widths(found[names[-1]]) == (None, None)
+    assert all(isinstance(found[n].weight_quantizer, LSQ) for n in names[1:-1])
+    assert all(isinstance(found[n].activation_quantizer, DSQ) for n in names[1:-1])
+    assert model.eval()(empty()).shape == (0, 10)
 
 
-def test_ranges_are_chosen_in_training_only() -> None:
-    layer = QConv2d(Conv2d(RNG(0), 3, 4, 3), weight=DSQ(2), activation=DSQ(2, "positive"))
-    x = Tensor(RNG(1).uniform(0, 9, (2, 5, 5, 3)).astype(np.float32))
-    first, second = (q for _, q in layer.modules() if isinstance(q, DSQ))
-    layer.eval()(x)
-    assert [q.initialised.item() for q in (first, second)] == [0, 0]
-    assert [q.u.data.item() for q in (first, second)] == [1.0, 1.0]
-    layer.train()(x)
-    assert [q.initialised.item() for q in (first, second)] == [1, 1]
-    chosen = [q.u.data.item() for q in (first, second)]
-    assert 1.0 not in chosen
-    layer(Tensor(x.data * 2))
-    assert [q.u.data.item() for q in (first, second)] == chosen
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_a_residual_network_learns(shortcut: str) -> None:
+    floating = resnet20(0, shortcut=shortcut)
+    model = quantize(floating, "lsq", bits=2, edge_bits=4, shape=(8, 8, 3))
+    y = model(Tensor(RNG(0).normal(size=(2, 8, 8, 3)).astype(np.float32)))
+    (y * y).sum().backward()
+    assert all(q.initialised.item() for q in quantizers(model).values())
+    assert all(p.grad is not None and np.isfinite(p.grad).all() for p in model.parameters())
+    assert {id(p) for p in floating.parameters()} < {id(p) for p in model.parameters()}
 
 
-def test_that_a_range_is_chosen_is_part_of_the_state() -> None:
-    assert quantize(small_cnn(0)).state()["layers.0.weight_quantizer.initialised"].item() == 0
+def test_widths_of_single_layers_by_name_and_by_number() -> None:
+    # In the order in which they run, a block's shortcut comes last.
+    single = {0: (None, 8), "layers.3.first": 5, 2: (4, None), -1: (7, 6), -2: None, "layers.6.shortcut.layers.0": 1}
+    model = quantize(resnet20(0, shortcut="B"), "dsq", bits=2, edge_bits=3, layers=single)
+    found = {name: widths(layer) for name, layer in layers(model).items()}
+    assert found["layers.0"] == (None, 8)
+    assert found["layers.3.first"] == (5, 5)
+    assert found["layers.3.second"] == (4, None)
+    assert found["layers.11.second"] == (None, None)
+    assert found["layers.6.shortcut.layers.0"] == (1, 1)
+    assert found["layers.14"] == (7, None)  # behind the pooling, which is one place further now
+    assert quantizers(model)["layers.12.activation_quantizer"].bits == 6
+    assert list(found.values()).count((2, 2)) == len(found) - 6
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_a_quantized_convolution_is_that_of_quantized_operands(training: bool) -> None:
-    weight, activation = DSQ(2), DSQ(3, "positive")
-    conv = Conv2d(RNG(0), 3, 4, 3, stride=2, padding=1)
-    layer = QConv2d(conv, weight=weight, activation=activation)
-    x = Tensor(RNG(1).uniform(0, 2, (2, 7, 7, 3)).astype(np.float32))
-    layer(x)
-    got = layer.train(training)(x).data
-    assert np.array_equal(got, apply("conv2d", activation(x), weight(conv.weight), stride=2, padding=1).data)
-    assert not np.array_equal(got, conv(x).data)
+def test_activations_are_quantized_before_they_are_averaged() -> None:
+    rng = RNG(0)
+
+    class Head(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = GlobalAvgPool()
+            self.linear = Linear(rng, 4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(self.pool(x))
+
+    model = quantize(Sequential(Conv2d(rng, 3, 4, 3), ReLU(), Head()), "lsq")
+    assert list(quantizers(model)) == [
+        "layers.0.weight_quantizer",
+        "layers.2.pool.layers.0.activation_quantizer",
+        "layers.2.linear.weight_quantizer",
+    ]
+    flat = quantize(Sequential(Conv2d(rng, 3, 4, 3), ReLU(), Flatten(), Linear(rng, 3600, 2)), "lsq")
+    assert "layers.3.activation_quantizer" in quantizers(flat)
 
 
-def test_a_quantized_linear_layer_adds_its_bias() -> None:
-    linear = Linear(RNG(0), 6, 3)
-    linear.bias.data[...] = [10.0, 20.0, 30.0]
-    weight, activation = DSQ(2), DSQ(3, "positive")
-    layer = QLinear(linear, weight=weight, activation=activation)
-    x = Tensor(RNG(1).uniform(0, 2, (4, 6)).astype(np.float32))
-    got = layer(x).data
-    assert np.array_equal(got, (apply("linear", activation(x), weight(linear.weight)) + linear.bias).data)
-    assert np.array_equal(QLinear(linear, weight=None, activation=None)(x).data, linear(x).data)
+def test_a_layer_that_runs_twice_is_quantized_once() -> None:
+    shared = Conv2d(RNG(0), 4, 4, 3, padding=1)
+    floating = Sequential(
+        Conv2d(RNG(0), 3, 4, 3), ReLU(), shared, ReLU(), shared, ReLU(), Flatten(), Linear(RNG(0), 4, 2)
+    )
+    model = quantize(floating, "lsq", shape=(3, 3, 3))
+    assert model.layers[2] is model.layers[4]
+    assert len(layers(model)) == 4  # by two names
+    assert model.eval()(empty((3, 3, 3))).shape == (0, 2)
 
 
-def test_what_cannot_be_quantized_is_named() -> None:
-    for options in ({"bias": True}, {"groups": 2}, {"dilation": 2}):
-        with pytest.raises(InputError, match="conv: expected a convolution without bias, groups and dilation"):
-            quantize(Sequential(Conv2d(RNG(0), 4, 4, 3, **options)))
-    with pytest.raises(InputError, match="conv: expected a convolution without bias"):
-        quantize(lenet(0))
-    with pytest.raises(InputError, match="linear: expected a linear layer with a bias"):
-        quantize(Sequential(Conv2d(RNG(0), 4, 4, 3), Linear(RNG(0), 4, 2, bias=False)))
-    with pytest.raises(InputError, match=r"model: expected plain layers, got BasicBlock \(layer 3\)"):
-        quantize(resnet20(0))
+def test_parameters_of_each_channel() -> None:
+    model = quantize(mobilenet_v2(0, width=0.25), "lsq", edge_bits=None, per_channel=("weight", "activation"))
+    for layer in layers(model).values():
+        if layer.weight_quantizer is not None:
+            inputs = layer.weight.shape[2] * layer.groups  # type: ignore[attr-defined]
+            assert layer.weight_quantizer.s.shape == layer.weight.shape[-1:]  # type: ignore[attr-defined]
+            assert layer.activation_quantizer.s.shape == (inputs,)  # type: ignore[union-attr]
+
+
+def test_options_of_one_role_come_before_those_of_both() -> None:
+    model = quantize(small_cnn(0), edge_bits=None, alpha=0.3, weight_options={"alpha": 0.1})
+    layer: Any = model.layers[3]
+    assert layer.weight_quantizer.alpha.data.item() == np.float32(0.1)
+    assert layer.activation_quantizer.alpha.data.item() == np.float32(0.3)
+
+
+def test_quantizers_have_the_dtype_of_the_weights() -> None:
+    model = quantize(small_cnn(0, dtype=np.float64), "lsq")
+    assert {q.s.dtype for q in quantizers(model).values()} == {np.dtype(np.float64)}
+    assert model(Tensor(RNG(0).normal(size=(1, 32, 32, 3)))).dtype == np.float64
+
+
+# ---------------------------------------------------------------- signs
+
+
+def signed(*before: Module, inputs: int = 4) -> bool:
+    """Whether LSQ's quantizer of what comes behind these layers has levels below 0."""
+    rng = RNG(0)
+    model = Sequential(Conv2d(rng, 3, 4, 3, padding=1), *before, Conv2d(rng, inputs, 4, 1), Conv2d(rng, 4, 2, 1))
+    layer: Any = quantize(model, "lsq", shape=(8, 8, 3)).layers[len(before) + 1]
+    return bool(layer.activation_quantizer.signed)
+
+
+class Negated(Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return -x
+
+
+class Twice(Module):
+    """What a ReLU gives, and itself."""
+
+    def __init__(self, other: Module) -> None:
+        super().__init__()
+        self.relu, self.other = ReLU(), other
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(x) + self.other(x)
+
+
+class Shifted(Module):
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = np.full(4, by, np.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
+class Padded(Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return apply("pad", x, widths=((0, 0), (1, 1), (1, 1), (0, 0)), value=self.value)
+
+
+def test_inputs_that_can_be_negative_get_levels_on_both_sides() -> None:
+    assert signed()
+    assert signed(BatchNorm(4))
+    assert signed(Tanh())
+    assert signed(ReLU(), Negated())
+    assert signed(Twice(Identity()))
+    assert signed(ReLU(), Shifted(-0.5))
+    assert signed(ReLU(), Padded(-1.0))
+    assert not signed(ReLU())
+    assert not signed(ReLU(), MaxPool2d(2), AvgPool2d(2))
+    assert not signed(Twice(ReLU()))
+    assert not signed(ReLU(), Shifted(0.5))
+    assert not signed(ReLU(), Padded(1.0))
+
+
+def test_the_linear_bottlenecks_of_mobilenet() -> None:
+    """The widening convolutions behind them have signed inputs, all others have not."""
+    model = quantize(mobilenet_v2(0, width=0.25), "lsq", edge_bits=None)
+    for name, layer in layers(model).items():
+        quantizer: Any = layer.activation_quantizer
+        if quantizer is not None:
+            place = name.split(".")
+            behind_bottleneck = place[1:] == ["20"] or (place[1] != "3" and place[2:] == ["branch", "layers", "0"])
+            assert quantizer.signed == behind_bottleneck, name
+
+
+def test_a_method_that_chooses_levels_below_0_is_used_as_it_is() -> None:
+    rng = RNG(0)
+    model = Sequential(Conv2d(rng, 3, 4, 3), BatchNorm(4), Conv2d(rng, 4, 4, 3), Conv2d(rng, 4, 2, 3))
+    x = Tensor(RNG(0).normal(size=(2, 8, 8, 3)).astype(np.float32))
+    for method, name in (("lsq_plus", "LSQPlus"), ("ddq", "DDQ")):
+        converted = quantize(model, method, edge_bits=None)
+        converted(x)
+        quantizer: Any = converted.layers[2].activation_quantizer  # type: ignore[attr-defined]
+        assert type(quantizer).__name__ == name
+        assert quantizer.levels().min() < 0
+
+
+def test_a_sign_stands_in_place_of_the_relu() -> None:
+    model = quantize(small_cnn(0), "xnor", "bireal", bits=1, edge_bits=None)
+    kinds = [type(layer).__name__ for layer in model.layers]
+    # The last one is before the pooling, where nothing is quantized.
+    assert [n for n, kind in enumerate(kinds) if kind == "ReLU"] == [14]
+    assert [n for n, kind in enumerate(kinds) if kind == "Identity"] == [2, 5, 8, 11]
+    assert isinstance(model.layers[3].activation_quantizer, BiReal)  # type: ignore[attr-defined]
+
+
+def test_a_sign_in_blocks_takes_both_activations_out() -> None:
+    floating = resnet20(0)
+    model = quantize(floating, "xnor", "bireal", bits=1, edge_bits=None)
+    blocks: list[Any] = [layer for layer in model.layers if hasattr(layer, "second_activation")]
+    assert {type(block.first_activation) for block in blocks} == {Identity}
+    assert {type(block.second_activation) for block in blocks[:-1]} == {Identity}
+    assert type(blocks[-1].second_activation) is ReLU
+    originals: list[Any] = [layer for layer in floating.layers if hasattr(layer, "second_activation")]
+    assert {type(block.second_activation) for block in originals} == {ReLU}
+    pooled = quantize(small_cnn(0), "ir_net", bits=1, edge_bits=1)
+    assert not [m for _, m in pooled.modules() if isinstance(m, ReLU)]
+
+
+def test_what_a_sign_takes_out_is_not_counted_as_positive_elsewhere() -> None:
+    """Another layer that reads the same ReLU, by an unsigned quantizer, has a signed input now."""
+    rng = RNG(0)
+
+    class Branches(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Conv2d(rng, 4, 4, 1), Conv2d(rng, 4, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x) + self.second(x)
+
+    model = Sequential(Conv2d(rng, 3, 4, 3), ReLU(), Branches(), Conv2d(rng, 4, 2, 1))
+    # IR-Net's quantizer of weights depends on all elements: it lends nothing.
+    converted: Any = quantize(model, "lsq", "ste", bits=(2, 2), edge_bits=None)
+    assert not converted.layers[2].first.activation_quantizer.signed
+    converted = quantize(model, "xnor", "bireal", bits=1, edge_bits=None, layers={2: (1, None)})
+    assert type(converted.layers[1]) is Identity
+
+
+# ---------------------------------------------------------------- refusals
+
+
+class Functional(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = Conv2d(RNG(0), 3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return apply("relu", self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": "nothing"}, "weights: expected one of .*lsq.*, got 'nothing'"),
+        ({"activations": "nothing"}, "activations: expected one of .*lsq.*, got 'nothing'"),
+        ({"bits": 9}, r"layers\.3: bits: dsq takes 1, 2, 3, 4, 5, 6, 7, 8 for activations, got 9"),
+        ({"bits": (2.5, 2)}, r"layers\.3: bits: dsq takes .* for weights, got 2\.5"),
+        ({"bits": (2, True)}, r"layers\.3: bits: dsq takes .* for activations, got True"),
+        ({"bits": (2, 2, 2)}, r"bits: expected a width, or one of weights and one of activations, got \(2, 2, 2\)"),
+        ({"edge_bits": 0}, r"layers\.16: bits: dsq takes .* for activations, got 0"),
+        ({"weights": "xnor", "bits": 1}, "xnor takes none: it is not defined for activations"),
+        ({"weights": "xnor", "activations": "lsq", "bits": 1}, r"layers\.0: bits: xnor takes 1 for weights, got 8"),
+        ({"layers": {6: 2}}, r"layers: expected a number below 6 or a name among layers\.0, .*, got 6"),
+        ({"layers": {"layers.1": 2}}, "layers: expected a number below 6 .*, got 'layers.1'"),
+        ({"layers": {True: 2}}, "layers: expected a number below 6 .*, got True"),
+        ({"layers": {1: (1, 2, 3)}}, r"layers\[1\]: expected a width"),
+        ({"per_channel": "weight"}, "per_channel: expected a collection of weight and activation, got 'weight'"),
+        ({"per_channel": ("weights",)}, "per_channel: expected a collection"),
+        ({"weights": "ddq", "per_channel": ("weight",)}, "channels: ddq has its parameters for the whole tensor"),
+        ({"alpha": 2.0}, "alpha: expected 0 < alpha < 1"),
+        ({"weights": "lsq", "alpha": 0.2}, "options of lsq:"),
+        ({"shape": (32, 32, 4)}, "conv2d"),
+    ],
+)
+def test_what_makes_no_sense_is_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quantize(small_cnn(0), **arguments)
+
+
+def test_inputs_a_method_has_no_quantizer_for_are_named() -> None:
+    with pytest.raises(InputError, match=r"layers\.4\.branch\.layers\.0: its input can be negative, and dorefa has no"):
+        quantize(mobilenet_v2(0, width=0.25), "dorefa", edge_bits=None)
+    with pytest.raises(InputError, match=r"layers=\{'layers\.3': \(2, None\)\}") as error:
+        quantize(lenet(0), "lsq", "n2uq", edge_bits=None)
+    assert "n2uq has no quantizer for that at 2 bits" in str(error.value)
+    quantize(lenet(0), "lsq", "n2uq", edge_bits=None, layers={"layers.3": (2, None), 2: (2, None), 3: (2, None)})
+
+
+def test_a_relu_that_is_no_module_cannot_be_taken_out() -> None:
+    rng = RNG(0)
+    model = Sequential(Functional(), Conv2d(rng, 4, 4, 3), Conv2d(rng, 4, 2, 3))
+    with pytest.raises(InputError, match="model: a sign quantizer cannot stand in place of a relu that is no module"):
+        quantize(model, "xnor", "bireal", bits=1, edge_bits=None)
+    quantize(model, "lsq")
+
+
+def test_a_model_without_layers_is_named() -> None:
+    with pytest.raises(InputError, match="model: expected a convolution or a linear layer, it has none"):
+        quantize(Sequential(ReLU()))
+
+
+def test_a_single_layer_is_first_and_last() -> None:
+    model: Any = quantize(Sequential(Conv2d(RNG(0), 3, 4, 3, stride=2, padding=2)), edge_bits=4)
+    assert widths(model.layers[0]) == (4, None)
+    assert model(Tensor(np.ones((1, 8, 8, 3), np.float32))).shape == (1, 5, 5, 4)
+    linear: Any = quantize(Sequential(Linear(RNG(0), 6, 3)), edge_bits=(4, 8))
+    assert isinstance(linear.layers[0], QLinear)
+    assert not isinstance(linear.layers[0], QConv2d)

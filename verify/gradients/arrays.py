@@ -4,7 +4,8 @@ The truth is the function's definition on balls (``array_truth.py``). An error i
 absolute values of the terms of the same computation (``magnitude.py``); of a vjp those are the terms of the pass back.
 
 A result that is not finite is wrong, except an infinity where the real number itself rounds to it: a definition has a
-real value wherever it has one at all, so a NaN never is right.
+real value wherever it has one at all, so a NaN never is right. A result that the real number rounds to by underflow
+is right whatever the sum of the terms, which may have vanished with it.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class ArrayBound:
     Attributes
     ----------
     name : "value", "jvp", "vjp[n]" or "hvp[n]", n the argument's position
-    bits : infinite where every element is the real number itself (or its rounding to infinity); minus infinite where an
-        element is wrong although its sum of terms is 0, or is not finite
+    bits : infinite where every element is the real number itself (or its rounding to infinity, or by underflow); minus
+        infinite where an element is wrong although its sum of terms is 0, or is not finite
     index, got, truth, error, terms : of the worst element: what was computed, the truth to float64, an upper bound of
         the error, the sum of the terms
     """
@@ -104,8 +105,11 @@ class ArrayCertificate:
         )
 
 
-def _measure(got: float, truth: Ball, terms: float, largest: float) -> tuple[float, float]:
-    """The bits proven of one element, and an upper bound of its error; ``largest`` is the dtype's largest number."""
+def _measure(got: float, truth: Ball, terms: float, largest: float, smallest: float) -> tuple[float, float]:
+    """The bits proven of one element, and an upper bound of its error.
+
+    ``largest`` is the dtype's largest number, ``smallest`` its smallest subnormal one.
+    """
     if not math.isfinite(got):
         # From half a unit in the last place above the largest number on, rounding goes to infinity.
         mantissa, exponent = math.frexp(largest)
@@ -114,8 +118,9 @@ def _measure(got: float, truth: Ball, terms: float, largest: float) -> tuple[flo
         right = low >= beyond if got > 0 else got < 0 and high <= -beyond
         return (math.inf, 0.0) if right else (-math.inf, math.inf)
     error = largest_error(got, truth)
-    if error == 0:
-        return math.inf, 0.0
+    # Half the smallest number is what rounding by underflow may lose.
+    if error == 0 or 2 * error <= fmpq(*smallest.as_integer_ratio()):
+        return math.inf, 0.0 if error == 0 else rounded_up(error)
     if not math.isfinite(terms):
         raise InputError("the terms overflow float64; expected smaller arguments")
     return agreeing_bits(error, fmpq(*terms.as_integer_ratio())), rounded_up(error)
@@ -128,7 +133,8 @@ def _judge(name: str, computed: Any, truth: np.ndarray, terms: np.ndarray) -> Ar
         raise AssertionError(f"{name} has dtype {array.dtype}, expected floats")
     if array.shape != truth.shape:
         raise AssertionError(f"{name} has shape {array.shape}, expected {truth.shape}")
-    largest = float(np.finfo(array.dtype).max)
+    limits = np.finfo(array.dtype)
+    largest, smallest = float(limits.max), float(limits.smallest_subnormal)
     worst = ArrayBound(name, math.inf, (0,) * truth.ndim, 0.0, 0.0, 0.0, 0.0)
     for flat, (got, real, size) in enumerate(zip(array.ravel().tolist(), truth.ravel(), terms.ravel(), strict=True)):
         index = tuple(int(n) for n in np.unravel_index(flat, truth.shape))
@@ -136,7 +142,7 @@ def _judge(name: str, computed: Any, truth: np.ndarray, terms: np.ndarray) -> Ar
             if isinstance(number, Undefined):
                 raise InputError(f"{name}{list(index)} does not exist: {number.reason}")
         try:
-            bits, error = _measure(got, real, size.terms, largest)
+            bits, error = _measure(got, real, size.terms, largest, smallest)
         except InputError as refusal:
             raise InputError(f"{name}{list(index)}: {refusal}") from None
         if flat == 0 or bits < worst.bits:

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -29,7 +29,20 @@ from verify.gradients.arrays import ArrayCertificate, certify_primitive
 from verify.gradients.hypothesis_draw import HypothesisDraw
 from verify.gradients.primitives import check_primitive, positions_of
 
-__all__ = ["REQUIRED_BITS", "RESULTS", "Entry", "judge", "judge_all", "kind_of", "select"]
+__all__ = [
+    "REQUIRED_BITS",
+    "REQUIRED_BITS_SINGLE",
+    "RESULTS",
+    "Entry",
+    "in_processes",
+    "judge",
+    "judge_all",
+    "judge_primitive",
+    "kind_of",
+    "select",
+]
+
+T = TypeVar("T")
 
 #: What has to be proven of value and derivatives in float64: |error| <= 2^-45 of the sum of the terms.
 REQUIRED_BITS = 45
@@ -158,6 +171,13 @@ def _words(failure: Exception) -> str:
 
 
 def judge(name: str, points: int = 20, number: int = 0) -> Entry:
+    """Judge the primitive of that name (``judge_primitive``)."""
+    return judge_primitive(PRIMITIVES[name], points, number)
+
+
+def judge_primitive(
+    primitive: Primitive, points: int = 20, number: int = 0, single_bits: int = REQUIRED_BITS_SINGLE
+) -> Entry:
     """Judge one primitive.
 
     Every point is certified in ball arithmetic; a quarter as many are certified in float32, and as many again are held
@@ -165,11 +185,11 @@ def judge(name: str, points: int = 20, number: int = 0) -> Entry:
 
     Parameters
     ----------
-    name : in the registry
+    primitive : with its examples, from the registry or like one of it
     points : examples to certify, at least 1
     number : seed of the examples
+    single_bits : what has to be proven in float32
     """
-    primitive = PRIMITIVES[name]
     start = time.process_time()
     bits: dict[str, float] = {}
     seen = {"points": 0, "compared": 0, "undecided": 0}
@@ -187,7 +207,7 @@ def judge(name: str, points: int = 20, number: int = 0) -> Entry:
     def certified_single(data: st.DataObject) -> None:
         nonlocal bits_single
         certificate = _certify(primitive, HypothesisDraw(data), np.float32)
-        certificate.require(REQUIRED_BITS_SINGLE)
+        certificate.require(single_bits)
         bits_single = min(bits_single, certificate.bits)
 
     def compared(data: st.DataObject) -> None:
@@ -206,7 +226,7 @@ def judge(name: str, points: int = 20, number: int = 0) -> Entry:
     failures = tuple(failure for failure in found if failure is not None)
     seconds = time.process_time() - start
     return Entry(
-        name,
+        primitive.name,
         kind_of(primitive),
         bits=bits,
         bits_single=bits_single,
@@ -233,12 +253,17 @@ def judge_all(names: Sequence[str], points: int = 20, number: int = 0, processes
     """Judge primitives in several processes; the entries come as they are done."""
     if points < 1 or processes < 1:
         raise InputError(f"points, processes: expected at least 1, got {points} and {processes}")
-    if processes == 1 or len(names) == 1:
-        yield from (judge(name, points, number) for name in names)
+    yield from in_processes(judge, [(name, points, number) for name in names], processes)
+
+
+def in_processes(function: Callable[..., T], calls: Sequence[tuple[Any, ...]], processes: int) -> Iterator[T]:
+    """What a function of a module returns for each tuple of arguments, in the order in which they are done."""
+    if processes == 1 or len(calls) == 1:
+        yield from (function(*call) for call in calls)
         return
     # A fresh interpreter each: the kernels' threads do not survive a fork.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(judge, name, points, number) for name in names]
+        waiting = [pool.submit(function, *call) for call in calls]
         try:
             for done in as_completed(waiting):
                 yield done.result()

@@ -28,7 +28,12 @@ th { background: #f1f3f5; font-weight: 600; } td.text, th.text { text-align: lef
 .plots { display: flex; flex-wrap: wrap; gap: 12px; }
 .plots > div, .wide { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 8px; }
 .plots svg { width: 298px; height: auto; display: block; } .wide svg { width: 100%; height: auto; display: block; }
-.scroll { overflow-x: auto; }
+.figures { display: grid; grid-template-columns: repeat(3, 1fr); gap: 12px; }
+.figures > div { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 12px; }
+.figures svg { width: 100%; height: auto; display: block; } .figures h3 { font-size: 15px; margin: 0 0 4px; }
+.figures p { font-size: 13px; line-height: 1.4; } .figures b { font-weight: 600; }
+@media (max-width: 900px) { .figures { grid-template-columns: 1fr; } }
+.scroll { overflow-x: auto; margin: 0 0 12px; }
 code { background: #e9ecef; border-radius: 4px; padding: 1px 5px; font-size: 13px; }
 """
 
@@ -88,6 +93,14 @@ class Page:
     def plots(self, svgs: Iterable[str]) -> None:
         """Small plots side by side."""
         self._parts.append(f'<div class="plots">{"".join(f"<div>{svg}</div>" for svg in svgs)}</div>')
+
+    def figures(self, items: Iterable[tuple[str, str, Sequence[tuple[str, str]]]]) -> None:
+        """Plots side by side, each with a heading above and named facts below: (heading, svg, (name, fact), ...)."""
+        cells = []
+        for heading, svg, facts in items:
+            lines = "".join(f"<p><b>{html.escape(name)}:</b> {html.escape(fact)}</p>" for name, fact in facts)
+            cells.append(f"<div><h3>{html.escape(heading)}</h3>{svg}{lines}</div>")
+        self._parts.append(f'<div class="figures">{"".join(cells)}</div>')
 
     def html(self) -> str:
         title = html.escape(self.title)

@@ -15,7 +15,7 @@ from minigrad.training import History
 from quant import dsq
 from quant.dsq import DSQ
 
-__all__ = ["method_plot", "quantizer_curve", "training_curves", "weight_histograms"]
+__all__ = ["quantizer_curve", "training_curves", "weight_histograms"]
 
 SOFT, HARD, SLOPE, FLOAT = "#0b6e8f", "#d1495b", "#6a994e", "#6c757d"
 STYLE: Any = {
@@ -126,27 +126,3 @@ def weight_histograms(name: str, before: np.ndarray, after: np.ndarray, quantize
         axes.set_yticks([])
         axes.legend(frameon=False, fontsize=7)
         return _svg(figure)
-
-
-def method_plot(l: float, u: float, alpha: float, bits: int, kind: str) -> bytes:
-    """Soft and hard function of DSQ and the partial derivatives by x, l, u and alpha; a png, svg or pdf."""
-    x = np.linspace(l - 0.15 * (u - l), u + 0.15 * (u - l), 4000)
-    partials = dsq.soft_partials(x, l, u, alpha, bits)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 5.2), layout="constrained")
-        grid = figure.add_gridspec(4, 2)
-        axes = figure.add_subplot(grid[:, 0])
-        axes.plot(x, x, color="#ced4da", linewidth=0.8, label="identity")
-        axes.plot(x, dsq.hard(x, l, u, alpha, bits), color=HARD, linewidth=1, label="hard")
-        axes.plot(x, dsq.soft(x, l, u, alpha, bits), color=SOFT, linewidth=1.6, label="soft")
-        axes.set(title=f"DSQ: {bits} bit, [{l:g}, {u:g}], alpha {alpha:g}", xlabel="x", ylabel="y")
-        axes.legend(frameon=False)
-        axes.grid(alpha=0.2)
-        for row, (name, partial) in enumerate(zip(("x", "l", "u", "alpha"), partials, strict=True)):
-            below = figure.add_subplot(grid[row, 1], sharex=axes)
-            below.plot(x, partial, color=SLOPE, linewidth=1.1)
-            below.set_ylabel(f"dy/d{name}")
-            below.grid(alpha=0.2)
-        content = io.BytesIO()
-        figure.savefig(content, format=kind, dpi=130)
-        return content.getvalue()

@@ -345,3 +345,16 @@ def test_bounds_read_well():
         "vjp[0]: |error| <= 2^-40 of the sum of the terms; worst is [1, 2]: "
         "got 1.5, truth 1.25, |error| <= 0.25, terms 3"
     )
+
+
+@pytest.mark.parametrize(("dtype", "x", "smallest"), [(np.float64, 1e-200, 5e-324), (np.float32, 1e-30, 1.4e-45)])
+def test_a_result_that_vanishes_by_underflow_is_right(dtype: type, x: float, smallest: float) -> None:
+    """The sum of the terms may vanish with it; the next number beside 0 is wrong all the same."""
+    arrays = (np.array([x], dtype),)
+
+    def bits(value: float) -> float:
+        return certify_arrays("square", lambda x: x * x, arrays, value=np.array([value], dtype)).bits
+
+    assert bits(0.0) == math.inf
+    assert bits(smallest) < 1
+    assert bits(-smallest) < 1
