@@ -22,7 +22,7 @@ from rich.console import Console
 
 from verify.gradients.mutants.campaign import FOLDER, Work, all_names, outcomes_of, run_all
 from verify.gradients.mutants.comparison import Maker, compare_checkers
-from verify.gradients.mutants.summary import count_comparison, store
+from verify.gradients.mutants.summary import count_comparison, load, merge, store
 from verify.gradients.mutants.table import DOCUMENT, PEERS, write_document
 
 __all__ = ["makers", "measure"]
@@ -72,11 +72,11 @@ def main() -> int:
     for name, result in run_all(work, given.names or all_names(), given.processes):
         results[name] = result
         console.print(f"{name}: {len(result['comparison']['mutants'])} mutants")
-    if not given.names:
-        versions = {name: importlib.metadata.version(name) for name in ("torch", "jax", "jaxlib", "numpy")}
-        store(PEERS, {"versions": versions, "checkers": count_comparison(results)})
-        write_document()
-        console.print(f"stored in {PEERS.name} and {DOCUMENT.name}")
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "jax", "jaxlib", "numpy")}
+    kept = (load(PEERS) or {}).get("primitives")
+    store(PEERS, {"versions": versions, "primitives": merge(kept, count_comparison(results), all_names())})
+    write_document()
+    console.print(f"stored in {PEERS.name} and {DOCUMENT.name}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """``python -m verify.gradients.mutants [NAME ...]``: every mutant, on two processes, restartable.
 
-Without names the counts are stored and ``docs/gradients-mutants.md`` is written anew.
+The counts of these primitives are stored, and ``docs/gradients-mutants.md`` is written anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minigrad.primitive import PRIMITIVES
 from verify.gradients.mutants.campaign import FOLDER, Work, all_names, outcomes_of, run_all
 from verify.gradients.mutants.comparison import OURS, compare_checkers
 from verify.gradients.mutants.run import mutants_of, outcome_of
-from verify.gradients.mutants.summary import MEASURED, count_comparison, count_outcomes, store
+from verify.gradients.mutants.summary import MEASURED, count_comparison, count_outcomes, load, merge, store
 from verify.gradients.mutants.table import DOCUMENT, write_document
 
 
@@ -59,8 +59,11 @@ def main() -> int:
     if not given.judge_only:
         work = Work("check", "verify.gradients.mutants.__main__:measure_check", given.out / "check")
         compared = dict(run_all(work, names, given.processes))
-    if not (given.names or given.judge_only):
-        store(MEASURED, {"primitives": count_outcomes(results), "checkers": count_comparison(compared)})
+        known, kept = all_names(), load(MEASURED) or {}
+        primitives = merge(kept.get("primitives"), count_outcomes(results), known)
+        store(
+            MEASURED, {"primitives": primitives, "check": merge(kept.get("check"), count_comparison(compared), known)}
+        )
         write_document()
         console.print(f"stored in {MEASURED.name} and {DOCUMENT.name}")
     return int(any(o["fate"] == "survived" for r in results.values() for o in r["outcomes"]))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from verify.gradients.mutants.run import KILLED, SEEDS
 
-__all__ = ["MEASURED", "count_comparison", "count_outcomes", "load", "store"]
+__all__ = ["MEASURED", "count_comparison", "count_outcomes", "load", "merge", "store", "total"]
 
 #: Where the counts of the whole run are kept.
 MEASURED = Path(__file__).with_name("measured.json")
@@ -48,30 +48,30 @@ def _line(outcome: Mapping[str, Any]) -> list[str]:
 
 
 def count_comparison(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Per checker: ``clean`` rule -> [passed, examples], and by kind and by size [let through, judged].
+    """Per primitive and checker: ``clean`` rule -> [passed, examples], and by kind and by size [let through, judged].
 
     ``false_alarms`` are the rules that a checker fails although they are right, at least at one example.
     """
+    return {name: _count_primitive(name, results[name]["comparison"]) for name in sorted(results)}
+
+
+def _count_primitive(name: str, comparison: Mapping[str, Any]) -> dict[str, Any]:
     counted: dict[str, Any] = {}
-    for name in sorted(results):
-        comparison = results[name]["comparison"]
-        for label, rules in comparison["clean"].items():
-            entry = counted.setdefault(label, {"clean": {}, "false_alarms": [], "kinds": {}, "sizes": {}})
+    for label, rules in comparison["clean"].items():
+        entry = counted[label] = {"clean": {}, "false_alarms": [], "kinds": {}, "sizes": {}}
+        for rule, (passed, examples) in rules.items():
+            entry["clean"][rule] = [passed, examples]
+            if passed < examples:
+                entry["false_alarms"].append(f"{name} {rule}")
+    for mutant in comparison["mutants"]:
+        _add(counted, mutant, "kinds", mutant["kind"])
+    for block in comparison["sizes"]:
+        for label, rules in block["clean"].items():
             for rule, (passed, examples) in rules.items():
-                total = entry["clean"].setdefault(rule, [0, 0])
-                total[0] += passed
-                total[1] += examples
                 if passed < examples:
-                    entry["false_alarms"].append(f"{name} {rule}")
-        for mutant in comparison["mutants"]:
-            _add(counted, mutant, "kinds", mutant["kind"])
-        for block in comparison["sizes"]:
-            for label, rules in block["clean"].items():
-                for rule, (passed, examples) in rules.items():
-                    if passed < examples:
-                        counted[label]["false_alarms"].append(f"{name} {rule} at {block['size']:,}")
-            for mutant in block["mutants"]:
-                _add(counted, mutant, "sizes", f"{mutant['rule']} {block['size']}")
+                    counted[label]["false_alarms"].append(f"{name} {rule} at {block['size']:,}")
+        for mutant in block["mutants"]:
+            _add(counted, mutant, "sizes", f"{mutant['rule']} {block['size']}")
     return counted
 
 
@@ -81,6 +81,27 @@ def _add(counted: dict[str, Any], mutant: Mapping[str, Any], group: str, key: st
         if passed is not None:
             row[0] += passed
             row[1] += 1
+
+
+def total(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of all primitives together, by checker."""
+    totals: dict[str, Any] = {}
+    for checkers in counted.values():
+        for label, entry in checkers.items():
+            into = totals.setdefault(label, {"clean": {}, "false_alarms": [], "kinds": {}, "sizes": {}})
+            into["false_alarms"] += entry["false_alarms"]
+            for group in ("clean", "kinds", "sizes"):
+                for key, (first, second) in entry[group].items():
+                    row = into[group].setdefault(key, [0, 0])
+                    row[0] += first
+                    row[1] += second
+    return totals
+
+
+def merge(stored: Mapping[str, Any] | None, found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What is stored of the primitives of these names, with what was found in its place where there is something."""
+    joined = {**(stored or {}), **found}
+    return {name: joined[name] for name in sorted(joined) if name in names}
 
 
 def load(path: Path) -> Any:

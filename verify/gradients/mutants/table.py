@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from verify.gradients.mutants.behaviour import SIZES
+from verify.gradients.mutants.campaign import all_names
 from verify.gradients.mutants.comparison import MOST
 from verify.gradients.mutants.equivalence import DRAWS
 from verify.gradients.mutants.run import SEEDS
-from verify.gradients.mutants.summary import MEASURED, load
+from verify.gradients.mutants.summary import MEASURED, load, total
 
 __all__ = ["DOCUMENT", "PEERS", "document", "write_document"]
 
@@ -60,6 +61,10 @@ def _introduction(ours: Mapping[str, Any]) -> Iterator[str]:
         "kink: it is no error only if it has the same bits, or is certified on all of them and differs at the kinks by "
         "rounding. Those are listed at the end, for human eyes."
     )
+    waiting = [f"`{name}`" for name in all_names() if name not in ours["primitives"]]
+    if waiting:
+        yield ""
+        yield f"Not judged yet: {', '.join(waiting)}."
     yield ""
 
 
@@ -67,7 +72,7 @@ def _introduction(ours: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _checkers(ours: Mapping[str, Any], peers: Mapping[str, Any] | None) -> Iterator[str]:
-    checkers = dict(ours["checkers"]) | (peers["checkers"] if peers else {})
+    checkers = total(ours["check"]) | (total(peers["primitives"]) if peers else {})
     yield "## The same mutants before other checkers"
     yield ""
     yield (
@@ -81,7 +86,8 @@ def _checkers(ours: Mapping[str, Any], peers: Mapping[str, Any] | None) -> Itera
     )
     yield ""
     if peers:
-        yield "Versions: " + ", ".join(f"{name} {version}" for name, version in peers["versions"].items()) + "."
+        versions = ", ".join(f"{name} {version}" for name, version in peers["versions"].items())
+        yield f"`check` on {len(ours['check'])} primitives, the others on {len(peers['primitives'])}: {versions}."
     else:
         yield "The other frameworks have not been measured: `make peers`."
     yield ""
