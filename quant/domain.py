@@ -8,7 +8,16 @@ import numpy as np
 
 from minigrad.errors import InputError
 
-__all__ = ["as_number", "check_alpha", "check_bits", "check_positive", "check_range", "refuse_nan", "same_dtype"]
+__all__ = [
+    "as_number",
+    "check_alpha",
+    "check_bits",
+    "check_positive",
+    "check_range",
+    "check_shapes",
+    "refuse_nan",
+    "same_dtype",
+]
 
 
 def as_number(name: str, value: Any) -> float:
@@ -52,6 +61,15 @@ def check_alpha(alpha: Any) -> None:
             raise InputError(f"alpha: {_show(alpha)} is so small that 2 / alpha overflows")
 
 
+def check_shapes(x: Any, *parameters: Any) -> None:
+    """InputError unless the parameters' shapes broadcast against that of x."""
+    try:
+        np.broadcast_shapes(np.shape(x), *(np.shape(p) for p in parameters))
+    except ValueError:
+        shapes = ", ".join(str(np.shape(p)) for p in parameters)
+        raise InputError(f"parameters of shapes {shapes} do not broadcast against x of shape {np.shape(x)}") from None
+
+
 def refuse_nan(x: np.ndarray) -> None:
     """InputError, with the index of the first one, if x holds NaN."""
     nan = np.isnan(x)
@@ -61,21 +79,13 @@ def refuse_nan(x: np.ndarray) -> None:
 
 
 def same_dtype(x: Any, *parameters: Any) -> tuple[Any, ...]:
-    """Float arguments in the dtype of x; numbers of any other kind as they are.
-
-    InputError if x is not of floats, or the shapes do not broadcast.
-    """
+    """Float arguments in the dtype of x; numbers of any other kind as they are."""
     if isinstance(x, (float, int)):
         x = np.float64(x)
     if not isinstance(x, (np.ndarray, np.generic)):
         return (x, *parameters)
     if x.dtype not in (np.float32, np.float64):
         raise InputError(f"x: expected float32 or float64, got {x.dtype}")
-    try:
-        np.broadcast_shapes(x.shape, *(np.shape(p) for p in parameters))
-    except ValueError:
-        shapes = ", ".join(str(np.shape(p)) for p in parameters)
-        raise InputError(f"parameters of shapes {shapes} do not broadcast against x of shape {x.shape}") from None
     # Adding 0 makes -0 +0: which of two zeros a minimum or maximum returns depends on the processor.
     return (x, *(np.asarray(p, dtype=x.dtype)[()] + x.dtype.type(0) for p in parameters))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.elementary import clip, floor, log1p, select, tanh_sech2, within
 from minigrad.errors import InputError
-from quant.domain import check_alpha, check_bits, check_range, refuse_nan, same_dtype
+from quant.domain import check_alpha, check_bits, check_range, check_shapes, refuse_nan, same_dtype
 from quant.rules import sum_partials
 
 __all__ = [
@@ -46,6 +46,7 @@ def check_parameters(l: Any, u: Any, alpha: Any) -> None:
 def _place(x: Any, l: Any, u: Any, alpha: Any, bits: int) -> tuple[Any, ...]:
     """Checked arguments in one dtype, then N, D, v, i, z and K."""
     n = check_bits(bits)
+    check_shapes(x, l, u, alpha)
     x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
     step = (u - l) / n
@@ -134,6 +135,7 @@ def codes(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
         If a parameter is outside its domain, or x holds NaN.
     """
     n = check_bits(bits)
+    check_shapes(x, l, u, alpha)
     x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
     refuse_nan(x)
@@ -161,6 +163,7 @@ def hard(x: np.ndarray, l: Any, u: Any, alpha: Any, bits: int) -> np.ndarray:
     -2^-23) may count as 0.
     """
     n = check_bits(bits)
+    check_shapes(x, l, u, alpha)
     x, l, u, alpha = same_dtype(x, l, u, alpha)
     check_parameters(l, u, alpha)
     step = (u - l) / n

@@ -130,7 +130,7 @@ def dsq_examples(draw: Draw, dtype: Any) -> Example:
     u = l + scale * draw.uniform(width, width + 2.0, parameters)
     interval = np.array([draw.integer(-1, n) for _ in range(int(np.prod(shape)))]).reshape(shape)
     x = l + (u - l) / n * (interval + away_from(draw, 0.05, 0.95, shape, [0.5], 0.05))
-    alpha = draw.choice(((0.05, 0.6), (1e-4, 1e-3), (0.9, 0.93)))
+    alpha = draw.choice(((0.05, 0.6), (1e-4, 1e-3), (0.7, 0.85)))
     arrays = (x, l, u, draw.uniform(*alpha, parameters))
     return tuple(np.asarray(a, dtype) for a in arrays), {"bits": bits}
 

@@ -28,7 +28,7 @@ from minigrad.nn import Parameter
 from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.tensor import Tensor, apply
 from quant.calibration import positive_mean_abs
-from quant.domain import check_bits, check_positive, refuse_nan, same_dtype
+from quant.domain import check_bits, check_positive, check_shapes, refuse_nan, same_dtype
 from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -58,6 +58,7 @@ def _count(x: Any, s: Any) -> int:
 
 def _place(x: Any, s: Any, bits: int, signed: bool) -> tuple[Any, Any, int, int]:
     low, high = bounds(bits, signed)
+    check_shapes(x, s)
     x, s = same_dtype(x, s)
     check_step(s, low, high)
     return x, s, low, high

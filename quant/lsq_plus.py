@@ -35,7 +35,7 @@ from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.reduction import tree_sum
 from minigrad.tensor import Tensor, apply
 from quant.calibration import for_each_channel, least_squares_range, require_finite
-from quant.domain import refuse_nan, same_dtype
+from quant.domain import check_shapes, refuse_nan, same_dtype
 from quant.draw import draw_bits
 from quant.lsq import bounds, check_step
 from quant.method import ROLES, Method, Role, register_method
@@ -51,6 +51,7 @@ _UNSIGNED = tuple(range(1, 9))
 def _place(x: Any, s: Any, c: Any, bits: int, signed: bool) -> tuple[Any, ...]:
     """Checked arguments in one dtype, v, and the lowest and the highest of its roundings."""
     negative, high = bounds(bits, signed)
+    check_shapes(x, s, c)
     x, s, c = same_dtype(x, s, c)
     check_step(s, negative, high)
     with np.errstate(over="ignore", invalid="ignore"):

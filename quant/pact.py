@@ -30,7 +30,7 @@ from minigrad.nn import Parameter
 from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.tensor import Tensor, apply
 from quant.calibration import for_each_channel, least_squares_range
-from quant.domain import as_number, check_bits, check_positive, refuse_nan, same_dtype
+from quant.domain import as_number, check_bits, check_positive, check_shapes, refuse_nan, same_dtype
 from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -44,6 +44,7 @@ _WIDTHS = tuple(range(1, 9))
 def _steps(x: Any, a: Any, bits: int) -> tuple[Any, Any, int, Any]:
     """Checked arguments in one dtype, N and a/N."""
     n = check_bits(bits)
+    check_shapes(x, a)
     x, a = same_dtype(x, a)
     check_positive("a", a)
     step = a / n
@@ -53,6 +54,7 @@ def _steps(x: Any, a: Any, bits: int) -> tuple[Any, Any, int, Any]:
 
 def clipped(x: np.ndarray, a: Any) -> np.ndarray:
     """x limited to [0, a] (eq 1); float32 or float64, NaN where x is NaN; InputError unless a > 0."""
+    check_shapes(x, a)
     x, a = same_dtype(x, a)
     check_positive("a", a)
     return np.asarray(clip(x, x.dtype.type(0), a))
@@ -60,6 +62,7 @@ def clipped(x: np.ndarray, a: Any) -> np.ndarray:
 
 def clip_partials(x: np.ndarray, a: Any) -> tuple[np.ndarray, np.ndarray]:
     """The derivatives of every element of ``clipped`` by x and a (eq 3), each of the shape of x."""
+    check_shapes(x, a)
     x, a = same_dtype(x, a)
     check_positive("a", a)
     return ((x >= 0) & (x < a)).astype(x.dtype), (x >= a).astype(x.dtype)

@@ -112,12 +112,12 @@ class Recipe:
 
     train_images: int = 2000
     test_images: int = 1000
-    channels: tuple[int, ...] = (16, 32, 32)
+    channels: tuple[int, ...] = (12, 24, 24)
     strides: tuple[int, ...] = (2, 2, 1)
-    batch_size: int = 50
-    float_steps: int = 1600
+    batch_size: int = 40
+    float_steps: int = 2000
     float_rate: float = 0.1
-    steps: int = 320
+    steps: int = 240
     rate: float = 0.05
 
     def config(self, steps: int, rate: float, seed: int) -> Config:

@@ -1,6 +1,7 @@
 """DSQ's functions: the paper's numbers, their laws, the C kernels' bits, and bad input."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -276,6 +277,14 @@ def test_nan_has_no_code() -> None:
     x = np.array([[0.0, 1.0], [0.5, np.nan]])
     with pytest.raises(InputError, match=r"x: NaN at index \(1, 1\)"):
         dsq.codes(x, -1.0, 1.0, 0.2, 2)
+
+
+@pytest.mark.parametrize("function", [dsq.soft, dsq.soft_partials, dsq.hard, dsq.codes])
+def test_parameters_that_do_not_fit_are_refused(function: Callable[..., object]) -> None:
+    with pytest.raises(
+        InputError, match=r"parameters of shapes \(3,\), \(\), \(\) do not broadcast against x of shape"
+    ):
+        function(np.zeros((4, 2)), -np.ones(3), 1.0, 0.2, 2)
 
 
 def test_integers_are_refused() -> None:

@@ -157,7 +157,7 @@ def test_full_precision_edges_train() -> None:
 def test_bad_bit_widths_are_named() -> None:
     with pytest.raises(InputError, match="bits: dsq takes 1, 2, 3, 4, 5, 6, 7, 8 for activations, got 9"):
         quantize(small_cnn(0), bits=9)
-    with pytest.raises(InputError, match="bits: dsq takes .* got 0"):
+    with pytest.raises(InputError, match=r"bits: dsq takes .* got 0"):
         quantize(small_cnn(0), edge_bits=0)
     with pytest.raises(InputError, match="model: expected a convolution or a linear layer, it has none"):
         quantize(Sequential(small_cnn(0).layers[2]))

@@ -99,26 +99,13 @@ def test_a_quantized_layer_gets_a_scale_for_each_channel(name: str, method: str,
     layer = OPERATIONS[name](dtype)
     norm = BatchNorm(layer.weight.shape[-1], dtype=dtype)
     bits = 1 if method == "xnor" else 2
-    model: Any = (
-        quantize(
-            Sequential(layer, norm),
-            method,
-            "lsq",
-            bits=bits,
-            edge_bits=(bits, None),
-            layers={0: (bits, 3)},
-            shape=(7, 7, 4),
-        )
-        if isinstance(layer, Conv2d)
-        else quantize(Sequential(layer, norm), method, "lsq", layers={0: (bits, 3)})
-    )
-    disturb(model, 1)
     shape = (7, 7, 4) if isinstance(layer, Conv2d) else (4,)
+    model: Any = quantize(Sequential(layer, norm), method, "lsq", layers={0: (bits, 3)}, shape=shape)
     x = RNG(2).normal(size=(3, *shape)).astype(dtype)
     model(Tensor(x))
     disturb(model, 1)
     quantized = model.layers[0]
-    folded: Any = fold_batch_norm(model)
+    folded: Any = fold_batch_norm(model, shape)
     assert type(folded.layers[0]) is FoldedLayer
     assert folded.layers[0].scale.shape == layer.weight.shape[-1:]
     if method != "xnor":

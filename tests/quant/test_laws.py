@@ -265,7 +265,10 @@ BAD = {
 @each_case
 @pytest.mark.parametrize("kind", BAD)
 def test_data_to_initialise_from_is_refused_or_good_enough(name: str, role: str, kind: str) -> None:
-    """An InputError in one line that names x or a parameter; otherwise a quantizer that quantizes."""
+    """An InputError in one line that names x or a parameter; otherwise a quantizer that quantizes.
+
+    Nothing is chosen from no or non-finite numbers: who takes them has the same parameters whatever the data.
+    """
     for bits in METHODS[name].widths(role):  # type: ignore[arg-type]
         module = METHODS[name].quantizer(bits, role, dtype=np.float64)  # type: ignore[arg-type]
         x = sample(role, 0)
@@ -280,6 +283,10 @@ def test_data_to_initialise_from_is_refused_or_good_enough(name: str, role: str,
             continue
         assert all(np.isfinite(a).all() for a in module.state().values()), "a parameter is not finite"
         assert np.isfinite(found).all()
+        if kind in ("empty", "NaN", "infinity"):
+            for other in (sample(role, 1), 3 * sample(role, 2)):
+                same = quantizer(name, role, bits, other).state().values()
+                assert all(np.array_equal(a, b) for a, b in zip(module.state().values(), same, strict=True))
 
 
 @each_case

@@ -127,6 +127,8 @@ def test_bad_steps_are_named(name: str, s: float) -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="bits: lsq takes 2, 3, 4, 5, 6, 7, 8 for weights, got 1"):
         METHODS["lsq"].quantizer(1, "weight")
+    with pytest.raises(InputError, match=r"parameters of shapes \(3,\) do not broadcast against x of shape \(4, 2\)"):
+        lsq.hard(np.zeros((4, 2)), np.ones(3), bits=2)
     with pytest.raises(InputError, match=r"x: NaN at index \(1,\)"):
         lsq.codes(np.array([0.0, np.nan]), 1.0, bits=2)
     with pytest.raises(InputError, match="x: expected float32 or float64, got int64"):

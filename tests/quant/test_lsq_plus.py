@@ -177,6 +177,10 @@ def test_bad_data_is_named(role: Any) -> None:
     for bad in (np.zeros(0), np.zeros(4), np.array([1.0, np.inf]), np.array([1.0, np.nan])):
         with pytest.raises(InputError, match=r"x: expected|s: expected"):
             METHODS["lsq_plus"].quantizer(2, role).initialise(bad)
+    with pytest.raises(
+        InputError, match=r"parameters of shapes \(3,\), \(\) do not broadcast against x of shape \(2,\)"
+    ):
+        lsq_plus.hard(np.zeros(2), np.ones(3), 0.0, bits=2)
     with pytest.raises(InputError, match=r"x: NaN at index \(1,\)"):
         METHODS["lsq_plus"].quantizer(2, role).codes(np.array([0.0, np.nan], np.float32))
     y = lsq_plus.hard(np.array([np.nan, np.inf, -np.inf, 5e-324]), 0.5, -0.5, bits=2)

@@ -176,6 +176,8 @@ def test_bad_input_is_named() -> None:
         pact.hard(np.arange(3), 1.0, bits=2)
     with pytest.raises(InputError, match="a / N: expected finite numbers above 0"):
         pact.hard(np.zeros(3), 5e-324, bits=8)
+    with pytest.raises(InputError, match=r"parameters of shapes \(3,\) do not broadcast against x of shape \(4, 2\)"):
+        pact.hard(np.zeros((4, 2)), np.ones(3), bits=2)
     with pytest.raises(InputError, match="bits: pact takes none: it is not defined for weights"):
         METHODS["pact"].quantizer(2, "weight")
     y = pact.hard(np.array([np.nan, np.inf, -np.inf, 5e-324]), 1.0, bits=2)

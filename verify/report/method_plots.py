@@ -58,6 +58,8 @@ def _draw_slope(axes: Axes, found: Curves) -> None:
     if found.by_x_reversed is not None:
         axes.plot(found.x, found.by_x_reversed, color=FLOAT, linewidth=1.0, linestyle="--", label="-1, times -1")
         axes.legend(frameon=False, fontsize=7)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.0), max(high, 0.0))  # a constant is seen for what it is
     axes.set_ylabel("by x")
     axes.grid(alpha=0.2)
 
