@@ -114,6 +114,12 @@ def _symmetric(quantizer: object, where: str) -> DSQ:
         raise ExportError(
             f"{where}: a range of weights that is {quantizer.range!r} makes the output depend on two integers"
         )
+    return _of_the_tensor(quantizer, where)
+
+
+def _of_the_tensor(quantizer: DSQ, where: str) -> DSQ:
+    if quantizer.u.shape != ():
+        raise ExportError(f"{where}: expected one range for the tensor, got one for each of {quantizer.u.data.size} channels")
     return quantizer
 
 
@@ -122,7 +128,7 @@ def _from_zero(quantizer: object, where: str) -> DSQ:
         raise ExportError(f"{where}: expected activations quantized by DSQ, got {type(quantizer).__name__}")
     if quantizer.range != "positive":
         raise ExportError(f"{where}: activations need l = 0, got a range that is {quantizer.range!r}")
-    return quantizer
+    return _of_the_tensor(quantizer, where)
 
 
 def _step(quantizer: DSQ) -> float:

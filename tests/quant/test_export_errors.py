@@ -85,6 +85,10 @@ def free_linear_weights(model: Any) -> None:
     model.layers[5].weight_quantizer = DSQ(8, "free")
 
 
+def weights_a_channel(model: Any) -> None:
+    model.layers[5].weight_quantizer = DSQ(8, channels=10)
+
+
 def no_convolution(model: Any) -> None:
     del model.layers[:3]
 
@@ -97,6 +101,7 @@ def no_convolution(model: Any) -> None:
         (quantized_input, "layer 1: the input is uint8 pixels, it cannot be quantized again"),
         (quantized_after_pooling, "the linear layer: activations are quantized before pooling, not after"),
         (free_linear_weights, "the linear layer: a range of weights that is 'free'"),
+        (weights_a_channel, "the linear layer: expected one range for the tensor, got one for each of 10 channels"),
         (no_convolution, "model: expected convolution, batch norm and ReLU repeated, then three layers"),
     ],
 )

@@ -109,9 +109,9 @@ def test_bad_settings_are_one_line(arguments: list[str], parts: list[str], tmp_p
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["lsq"], ["method", "lsq"]),
-        (["dsq", "--bits", "0"], ["bits: 0"]),
-        (["dsq", "--bits", "9"], ["bits: 9"]),
+        (["nothing"], ["method", "nothing"]),
+        (["dsq", "--bits", "0"], ["--bits: dsq", "got 0"]),
+        (["dsq", "--bits", "9"], ["--bits: dsq", "got 9"]),
         (["dsq", "--param", "l=2"], ["l < u", "l = 2"]),
         (["dsq", "--param", "alpha=1"], ["0 < alpha < 1"]),
         (["dsq", "--param", "beta=1"], ["--param", "beta=1"]),
