@@ -17,7 +17,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ FOUR = ("dsq", "ddq", "qn", "daq")
 class Setting:
     """What is trained: methods by name, widths (weights, activations), and other arguments of ``quant.quantize``.
 
-    ``target`` is the mean width, in bits, of the memory that DDQ's weights are to fit into.
+    ``rates`` are factors of groups of parameters in place of the recipe's; ``target`` is the mean width, in bits, of
+    the memory that DDQ's weights are to fit into.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Setting:
     activations: str
     bits: tuple[int, int]
     options: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
     target: float | None = None
 
     @property
@@ -80,6 +82,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "qn": {"temperature": 20.0},
     "reactnet": {"per_channel": ("activation",)},
 }
+#: QIL's gradients of its interval are not scaled by the number of elements, nor is a step by the interval's size.
+_RATES: dict[str, dict[str, float]] = {"qil": {"range": 1e-3, "shape": 1e-3}}
 
 
 def settings(methods: Sequence[str] | None = None) -> list[Setting]:
@@ -94,10 +98,10 @@ def settings(methods: Sequence[str] | None = None) -> list[Setting]:
             raise InputError(f"methods: expected some of {', '.join(sorted(METHODS))}, got {name!r}")
         pair = {"weights": name, "activations": name, **_PAIRS.get(name, {})}
         widths = ((2, 2), (1, 1)) if name in FOUR else ((_nearest(pair, "weights"), _nearest(pair, "activations")),)
-        options = _OPTIONS.get(name, {})
-        chosen += [Setting(name, pair["weights"], pair["activations"], bits, options) for bits in widths]
+        options, rates = _OPTIONS.get(name, {}), _RATES.get(name, {})
+        chosen += [Setting(name, pair["weights"], pair["activations"], bits, options, rates) for bits in widths]
         if name == "ddq":
-            chosen.append(Setting(name, name, name, (4, 4), options, target=2.0))
+            chosen.append(Setting(name, name, name, (4, 4), options, rates, target=2.0))
     return chosen
 
 
@@ -117,12 +121,13 @@ class Recipe:
     batch_size: int = 40
     float_steps: int = 2000
     float_rate: float = 0.1
-    steps: int = 240
+    steps: int = 320
     rate: float = 0.05
 
-    def config(self, steps: int, rate: float, seed: int) -> Config:
-        """The training run of that many steps."""
-        return Config(steps, self.batch_size, rate, _GROUPS, seed=seed)
+    def config(self, steps: int, rate: float, seed: int, rates: Mapping[str, float] | None = None) -> Config:
+        """The training run of that many steps; ``rates`` are other factors of some groups."""
+        changed = {name: replace(_GROUPS[name], rate=factor) for name, factor in (rates or {}).items()}
+        return Config(steps, self.batch_size, rate, _GROUPS | changed, seed=seed)
 
 
 #: Learned ranges, levels and shapes move slowly: their gradients are sums over a whole tensor.
@@ -185,7 +190,7 @@ def _fine_tune(
     history = train(
         model,
         _data(recipe.train_images, recipe.test_images),
-        recipe.config(recipe.steps, recipe.rate, seed),
+        recipe.config(recipe.steps, recipe.rate, seed, setting.rates),
         folder / f"{setting.name.replace(' ', '-')}-{seed}-{'zeroed' if zeroed else 'trained'}.safetensors",
         on_step=on_step,
         on_epoch=functools.partial(set_progress, model),

@@ -92,6 +92,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> str:
     accuracies = [_percent([result["accuracy"] for result in results]) for results in (trained, zeroed)]
     first, last = (np.mean([result[key] for result in trained]) for key in ("first_loss", "last_loss"))
     options = [f"`{key}={value!r}`" for key, value in entry["options"].items()]
+    options += [f"rate of `{group}` {rate:g}" for group, rate in entry["rates"].items()]
     if entry["target"] is not None:
         widths = ", ".join(f"{result['width']:.2g}" for result in trained)
         options.append(f"mean width of weights: {widths}")

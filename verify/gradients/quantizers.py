@@ -207,7 +207,8 @@ def _summary(group: Sequence[Judgement]) -> Summary:
     return Summary(
         first.job.method,
         first.job.primitive,
-        first.entry.kind,
+        # Not every kink exists at every width.
+        max(group, key=lambda judgement: len(judgement.entry.kinks)).entry.kind,
         tuple(j.job.bits for j in group if j.job.bits is not None),
         bits,
         first.stated,
