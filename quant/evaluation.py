@@ -119,7 +119,8 @@ def _symmetric(quantizer: object, where: str) -> DSQ:
 
 def _of_the_tensor(quantizer: DSQ, where: str) -> DSQ:
     if quantizer.u.shape != ():
-        raise ExportError(f"{where}: expected one range for the tensor, got one for each of {quantizer.u.data.size} channels")
+        count = quantizer.u.data.size
+        raise ExportError(f"{where}: expected one range for the tensor, got one for each of {count} channels")
     return quantizer
 
 

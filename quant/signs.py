@@ -75,7 +75,7 @@ class Signs:
 
 
 def lowest_level(quantizer: Quantizer, low: float) -> float:
-    """The lowest level of a float64 quantizer once it is initialised from numbers from ``low`` to 1; 0 if it refuses."""
+    """The lowest level of a float64 quantizer initialised from numbers from ``low`` to 1; 0 if it refuses."""
     sample: np.ndarray = np.linspace(low, 1.0, _SAMPLE)[:, None]
     try:
         quantizer.initialise(sample)
