@@ -135,7 +135,7 @@ def quantize(
     for layer in found:
         if _is_sign(chosen["activation"], layer):
             for call in layer.calls:
-                replacements |= {module: [Identity()] for module in signs.remove_rectifiers(call.x)}
+                replacements |= {module: [Identity()] for module in signs.rectifiers(call.x)}
     for layer in found:
         weight = _weight_quantizer(chosen["weight"], layer)
         activation = _activation_quantizer(chosen["activation"], layer, signs)

@@ -20,7 +20,7 @@ _SAMPLE = 257
 
 
 class Signs:
-    """The signs of the tensors of a traced network, from which rectifiers can be taken out.
+    """The signs of the tensors of a traced network.
 
     Parameters
     ----------
@@ -29,13 +29,12 @@ class Signs:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._removed: set[int] = set()
 
     def nonnegative(self, tensor: Tensor) -> bool:
         """Whether it is certain that no element is negative: a rectifier made it, with pooling and the like behind."""
         name = self._trace.primitive(tensor)
         if name in _RECTIFIERS:
-            return id(tensor) not in self._removed
+            return True
         if name not in _KEEPERS or self._trace.options(tensor).get("value", 0.0) < 0:
             return False
         return all(
@@ -43,12 +42,8 @@ class Signs:
             for a in self._trace.arguments(tensor)
         )
 
-    def remove_rectifiers(self, tensor: Tensor) -> list[Module]:
-        """Take out what makes a tensor non-negative.
-
-        Returns
-        -------
-        The modules that do nothing else, which have to be replaced by identities.
+    def rectifiers(self, tensor: Tensor) -> list[Module]:
+        """The modules that make a tensor non-negative and do nothing else.
 
         Raises
         ------
@@ -63,7 +58,6 @@ class Signs:
                 name = self._trace.primitive(rectified)
                 raise InputError(f"model: a sign quantizer cannot stand in place of a {name} that is no module")
             modules.append(call.module)
-            self._removed.add(id(rectified))
         return modules
 
     def _rectified(self, tensor: Tensor) -> list[Tensor]:

@@ -28,7 +28,7 @@ def test_show_commands_run(line: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "verify.cli", *arguments[1:]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "dsq.png").exists()
+    assert (tmp_path / arguments[-1]).exists()
 
 
 def test_the_gradient_commands_run(tmp_path: Path) -> None:

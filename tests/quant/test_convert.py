@@ -140,6 +140,25 @@ def test_activations_are_quantized_before_they_are_averaged() -> None:
         "layers.2.pool.layers.0.activation_quantizer",
         "layers.2.linear.weight_quantizer",
     ]
+
+    class TwoHeads(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = GlobalAvgPool()
+            self.first, self.second = Linear(rng, 4, 2), Linear(rng, 4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            pooled = self.pool(x)
+            return self.first(pooled) + self.second(pooled)
+
+    two = quantize(Sequential(Conv2d(rng, 3, 4, 3), ReLU(), TwoHeads()), "lsq", layers={1: (2, 4)})
+    assert {name: q.bits for name, q in quantizers(two).items() if "activation" in name} == {
+        "layers.2.first.activation_quantizer": 4,
+        "layers.2.second.activation_quantizer": 8,
+    }
+    shared = Linear(rng, 4, 4)
+    twice = Sequential(Conv2d(rng, 3, 4, 3), ReLU(), GlobalAvgPool(), shared, ReLU(), shared)
+    assert "layers.3.activation_quantizer" in quantizers(quantize(twice, "lsq"))
     flat = quantize(Sequential(Conv2d(rng, 3, 4, 3), ReLU(), Flatten(), Linear(rng, 3600, 2)), "lsq")
     assert "layers.3.activation_quantizer" in quantizers(flat)
 
@@ -150,9 +169,12 @@ def test_a_layer_that_runs_twice_is_quantized_once() -> None:
         Conv2d(RNG(0), 3, 4, 3), ReLU(), shared, ReLU(), shared, ReLU(), Flatten(), Linear(RNG(0), 4, 2)
     )
     model = quantize(floating, "lsq", shape=(3, 3, 3))
+    assert model.eval()(empty((3, 3, 3))).shape == (0, 2)
     assert model.layers[2] is model.layers[4]
     assert len(layers(model)) == 4  # by two names
-    assert model.eval()(empty((3, 3, 3))).shape == (0, 2)
+    block = Sequential(Conv2d(RNG(0), 3, 3, 1), ReLU())
+    model = quantize(Sequential(block, block, Conv2d(RNG(0), 3, 2, 1)), "lsq")
+    assert model.layers[0] is model.layers[1] is not block
 
 
 def test_parameters_of_each_channel() -> None:
@@ -282,24 +304,14 @@ def test_a_sign_in_blocks_takes_both_activations_out() -> None:
     assert not [m for _, m in pooled.modules() if isinstance(m, ReLU)]
 
 
-def test_what_a_sign_takes_out_is_not_counted_as_positive_elsewhere() -> None:
-    """Another layer that reads the same ReLU, by an unsigned quantizer, has a signed input now."""
-    rng = RNG(0)
-
-    class Branches(Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = Conv2d(rng, 4, 4, 1), Conv2d(rng, 4, 4, 1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.first(x) + self.second(x)
-
-    model = Sequential(Conv2d(rng, 3, 4, 3), ReLU(), Branches(), Conv2d(rng, 4, 2, 1))
-    # IR-Net's quantizer of weights depends on all elements: it lends nothing.
-    converted: Any = quantize(model, "lsq", "ste", bits=(2, 2), edge_bits=None)
-    assert not converted.layers[2].first.activation_quantizer.signed
-    converted = quantize(model, "xnor", "bireal", bits=1, edge_bits=None, layers={2: (1, None)})
-    assert type(converted.layers[1]) is Identity
+def test_a_layer_that_meets_both_signs_gets_both() -> None:
+    shared = Conv2d(RNG(0), 4, 4, 1)
+    rectified = Sequential(Conv2d(RNG(0), 3, 4, 3), ReLU(), shared, ReLU(), shared, Conv2d(RNG(0), 4, 2, 1))
+    one: Any = quantize(rectified, "lsq").layers[2]
+    assert not one.activation_quantizer.signed
+    mixed = Sequential(Conv2d(RNG(0), 3, 4, 3), ReLU(), shared, BatchNorm(4), shared, Conv2d(RNG(0), 4, 2, 1))
+    one = quantize(mixed, "lsq").layers[2]
+    assert one.activation_quantizer.signed
 
 
 # ---------------------------------------------------------------- refusals

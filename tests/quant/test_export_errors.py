@@ -12,6 +12,7 @@ from quant import dsq
 from quant.convert import quantize
 from quant.dsq import DSQ
 from quant.evaluation import Epilogue, ExportError, evaluate_on_integers
+from quant.layers import OutputScale
 
 MEANS = np.array([125, 123, 114], np.uint8)
 #: 16x16 pixels come out of the convolution below.
@@ -93,9 +94,34 @@ def no_convolution(model: Any) -> None:
     del model.layers[:3]
 
 
+def bias_of_the_convolution(model: Any) -> None:
+    model.layers[0].bias = model.layers[1].beta
+
+
+def groups(model: Any) -> None:
+    model.layers[0].groups = 3
+
+
+def dilation(model: Any) -> None:
+    model.layers[0].dilation = (1, 2)
+
+
+def output_scale(model: Any) -> None:
+    model.layers[0].output_scale = OutputScale()
+
+
+def no_bias_of_the_linear_layer(model: Any) -> None:
+    model.layers[5].bias = None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (bias_of_the_convolution, "layer 1: expected a convolution without bias, groups and dilation"),
+        (groups, "layer 1: expected a convolution without bias, groups and dilation"),
+        (dilation, "layer 1: expected a convolution without bias, groups and dilation"),
+        (output_scale, "layer 1: a learned scale of the output is no integer operation yet"),
+        (no_bias_of_the_linear_layer, "the linear layer: expected a bias"),
         (bias_beyond_int32, "the linear layer: a bias of 2.15e.09 steps of 9.54e-07 is beyond int32"),
         (negative_bias_beyond_int32, "the linear layer: a bias of 2.15e.09 steps"),
         (quantized_input, "layer 1: the input is uint8 pixels, it cannot be quantized again"),

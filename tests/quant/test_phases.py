@@ -78,6 +78,7 @@ def test_the_phases_of_quantization_networks() -> None:
     for phase in PHASES:
         phases.begin(phase)
         assert {q.enabled for q in activations} == {phase != "weights"}
+        assert {q.alpha.grad for q in weights} == {None}
         assert all(q.enabled for q in weights)
         before = {part: state(model, f"{part}_quantizer.alpha") for part in ("weight", "activation")}
         floating = state(model, ".weight")
