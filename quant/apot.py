@@ -41,7 +41,7 @@ from minigrad.primitive import Primitive, register
 from minigrad.tensor import Tensor, apply
 from quant.apot_primitive import KINKS, SIGNED, UNSIGNED, definition, examples, frozen_residual
 from quant.calibration import require_finite
-from quant.domain import check_bits, check_positive, refuse_nan, same_dtype
+from quant.domain import check_bits, check_positive, check_shapes, refuse_nan, same_dtype
 from quant.method import Method, Role, register_method
 from quant.nearest import nearest_level
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -62,6 +62,8 @@ def magnitudes(bits: int, signed: bool = True) -> list[int]:
     InputError
         If the width is not 3 to 5 (signed) or 2 to 4.
     """
+    if not isinstance(signed, (bool, np.bool_)):
+        raise InputError(f"signed: expected True or False, got {signed!r}")
     widths = SIGNED if signed else UNSIGNED
     check_bits(bits, range(widths[0], widths[-1] + 1))
     sets = _EXPONENTS[int(bits) - 1 if signed else int(bits)]
@@ -80,6 +82,7 @@ def _place(x: Any, a: Any, bits: int, signed: bool) -> tuple[Any, Any, Any, Any]
     """x and a in one dtype, x/a, and the indices of the nearest magnitudes."""
     magnitudes(bits, signed)
     x, a = same_dtype(x, a)
+    check_shapes(x, a)
     check_positive("a", a)
     with np.errstate(over="ignore"):
         v = np.asarray(x / a)

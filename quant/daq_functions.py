@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.elementary import clip, exp, expm1, floor, sigmoid
 from minigrad.errors import InputError
-from quant.domain import as_number, check_bits, check_range, refuse_nan, same_dtype
+from quant.domain import as_number, check_bits, check_range, check_shapes, refuse_nan, same_dtype
 from quant.rules import sum_partials
 
 __all__ = [
@@ -49,6 +49,7 @@ def check_constant(name: str, value: Any, most: float = _MOST) -> float:
 def check_ends(x: Any, l: Any, u: Any, n: int) -> tuple[Any, Any, Any]:
     """The arguments in the dtype of x; InputError unless l < u, and (u - l) N and 1/(u - l) do not overflow."""
     x, l, u = same_dtype(x, l, u)
+    check_shapes(x, l, u)
     check_range(l, u)
     if not (np.all((u - l) * n < np.inf) and np.all(1 / (u - l) < np.inf)):
         raise InputError("l, u: the width of the range is too large or too small; scale the data")

@@ -21,7 +21,7 @@ from minigrad.draw import Draw
 from minigrad.errors import InputError
 from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.reduction import tree_sum
-from quant.domain import check_bits, check_positive
+from quant.domain import as_number, check_bits, check_positive
 from quant.draw import draw_bits
 
 __all__ = ["check_levels", "contract", "gate_slopes", "mix", "relaxed", "relaxed_vjp", "sum_by_index"]
@@ -78,7 +78,7 @@ def _place(index: Array, q: Array, g: Array, bits: int, norm: float | None) -> t
     if index.dtype.kind not in "iu" or not ((index >= 0) & (index < len(q))).all():
         raise InputError(f"index: expected whole numbers from 0 to {len(q) - 1}, got {index.dtype} {index.shape}")
     if norm is not None:
-        check_positive("norm", norm)
+        check_positive("norm", as_number("norm", norm))
     order = np.argsort(-g, kind="stable")
     g = g[order]
     z = functools.reduce(operator.mul, [2 - g_i for g_i in g]) if norm is None else q.dtype.type(norm)
@@ -124,6 +124,7 @@ def relaxed_vjp(
 
 
 def _forward(index: Array, q: Array, g: Array, *, bits: int, norm: float | None = None) -> tuple[Array, Any]:
+    """``relaxed``, on the tape."""
     return relaxed(index, q, g, bits=bits, norm=norm), (index, q, g, bits, norm)
 
 

@@ -95,4 +95,7 @@ def _all(condition: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    return str(value.item()) if isinstance(value, (np.ndarray, np.generic)) and value.size == 1 else str(value)
+    """A number, or an array on one line."""
+    if isinstance(value, (np.ndarray, np.generic)) and value.size == 1:
+        return str(value.item())
+    return " ".join(str(value).split())

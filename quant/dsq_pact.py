@@ -41,6 +41,7 @@ def pact_partials(x: np.ndarray, a: Any, alpha: Any, bits: int, soft: bool = Fal
 def _forward(
     x: np.ndarray, a: np.ndarray, alpha: np.ndarray, bits: int, soft: bool = False
 ) -> tuple[np.ndarray, _Residuals]:
+    """DSQ of what PACT's clip to [0, a] lets through, soft or hard."""
     y, _ = (soft_forward if soft else hard_forward)(x, np.zeros_like(a), a, alpha, bits)
     return y, (x, a, alpha, bits, soft)
 

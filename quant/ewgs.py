@@ -35,7 +35,7 @@ from minigrad.primitive import Primitive, register
 from minigrad.reduction import sum_to_shape, tree_sum
 from minigrad.tensor import Tensor, apply
 from quant.calibration import require_finite
-from quant.domain import check_bits, check_range, refuse_nan, same_dtype
+from quant.domain import check_bits, check_range, check_shapes, refuse_nan, same_dtype
 from quant.ewgs_primitive import DELTA, KINKS, WIDTHS, definition, examples, modifier, straight_through
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
@@ -62,6 +62,7 @@ def _place(x: Any, l: Any, u: Any, bits: int, delta: float) -> tuple[Any, ...]:
     n = check_bits(bits)
     check_delta(delta)
     x, l, u = same_dtype(x, l, u)
+    check_shapes(x, l, u)
     check_range(l, u, n)
     width = u - l
     return x, l, u, width, clip((x - l) / width, 0, 1), n

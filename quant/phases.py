@@ -14,12 +14,15 @@ Quantization Networks (Yang et al., CVPR 2019, section 3.3) trains in three phas
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigrad.errors import InputError
 from minigrad.nn import Module, Parameter
+from minigrad.tensor import Tensor
 from quant.layers import QuantizeActivation, QuantizedLayer
 from quant.quantizer import Quantizer
 
-__all__ = ["PHASES", "Phases", "set_progress"]
+__all__ = ["PHASES", "Phases", "penalty", "set_progress"]
 
 #: Weights are quantized; activations too, while the quantizers of weights stand still; and both learn.
 PHASES = ("weights", "activations", "both")
@@ -36,6 +39,19 @@ def set_progress(model: Module, epoch: int, epochs: int) -> None:
     _check(epoch, epochs)
     for quantizer in _quantizers(model):
         quantizer.set_progress(epoch, epochs)
+
+
+def penalty(model: Module) -> Tensor:
+    """What the quantizers of a network add to the loss (DSQ's of alpha, PACT's of the end of its range), shape ().
+
+    ``train(model, data, config, objective=lambda loss: loss + penalty(model))``. Quantizers that are off add nothing.
+    """
+    total = Tensor(np.zeros((), model.parameters()[0].dtype))
+    for quantizer in _quantizers(model):
+        own = getattr(quantizer, "penalty", None)
+        if own is not None and quantizer.enabled:
+            total = total + own()
+    return total
 
 
 class Phases:

@@ -36,7 +36,7 @@ from minigrad.nn import Parameter
 from minigrad.primitive import Primitive, register
 from minigrad.tensor import Tensor, apply
 from quant.calibration import for_each_channel, least_squares_range, require_finite
-from quant.domain import check_positive, refuse_nan, same_dtype
+from quant.domain import check_positive, check_shapes, refuse_nan, same_dtype
 from quant.method import Method, Role, register_method
 from quant.qil_primitive import KINKS, SIGNED, UNSIGNED, definition, examples, steps_of, transformer
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -63,6 +63,7 @@ def _place(x: Any, c: Any, d: Any, gamma: Any, bits: int, signed: bool) -> tuple
     """Checked arguments in one dtype, then m, h cut off at 0 and 1, and q."""
     q = steps_of(bits, signed)
     x, c, d, gamma = same_dtype(x, c, d, gamma)
+    check_shapes(x, c, d, gamma)
     check_interval(c, d, gamma, signed)
     m = np.abs(x) if signed else x
     return x, c, d, gamma, m, clip((m - (c - d)) / (d + d), 0, 1), q

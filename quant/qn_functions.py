@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.elementary import exp
 from minigrad.errors import InputError
 from minigrad.reduction import sum_to_shape
-from quant.domain import check_positive, refuse_nan, same_dtype
+from quant.domain import check_positive, check_shapes, refuse_nan, same_dtype
 from quant.qn_levels import level_set
 
 __all__ = [
@@ -69,6 +69,7 @@ class SoftState(NamedTuple):
 def _place(x: Any, alpha: Any, beta: Any, b: Any, bits: int, values: Any, signed: bool) -> Placed:
     chosen = np.array(level_set(values, bits, signed))
     x, alpha, beta, b = same_dtype(x, alpha, beta, b)
+    check_shapes(x, alpha, beta)
     check_positive("alpha", alpha)
     check_positive("beta", beta)
     check_thresholds(b, len(chosen) - 1)

@@ -57,6 +57,8 @@ def level_set(values: str | Sequence[int] | None, bits: int, signed: bool = True
         if values not in PRESETS:
             raise InputError(f"values: expected whole numbers or one of {', '.join(PRESETS)}, got {values!r}")
         values = PRESETS[values]
+    if not isinstance(values, (Sequence, np.ndarray)):
+        raise InputError(f"values: expected whole numbers or one of {', '.join(PRESETS)}, got {values!r}")
     chosen = tuple(values)
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and abs(v) <= _LARGEST for v in chosen)
     if not whole or any(low >= high for low, high in itertools.pairwise(chosen)):

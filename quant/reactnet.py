@@ -31,7 +31,7 @@ from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.reduction import sum_to_shape
 from minigrad.tensor import Tensor, apply
 from quant.bireal import BITS, approx_sign, sign_slope
-from quant.domain import check_bits, refuse_nan, same_dtype
+from quant.domain import check_bits, check_shapes, refuse_nan, same_dtype
 from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -47,6 +47,7 @@ def _shifted(x: Any, b: Any, bits: int) -> Any:
     """x + b, whose rounding never changes its sign."""
     check_bits(bits, BITS)
     x, b = same_dtype(x, b)
+    check_shapes(x, b)
     if not np.all(np.isfinite(b)):
         raise InputError(f"b: expected finite numbers, got {b}")
     with np.errstate(over="ignore"):
@@ -151,6 +152,7 @@ register(
 
 
 def _rprelu_forward(x: Array, b1: Array, slope: Array, b2: Array) -> tuple[Array, Any]:
+    """``rprelu``, on the tape."""
     channels = x.shape[-1:]
     for name, parameter in (("b1", b1), ("slope", slope), ("b2", b2)):
         if parameter.shape not in ((), channels):

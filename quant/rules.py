@@ -25,11 +25,12 @@ def sum_partials(gy: Array, partials: Sequence[Any], arguments: Sequence[Any]) -
 
 
 def forward_of(function: Callable[..., Array]) -> Callable[..., tuple[Array, Any]]:
-    """The forward of a primitive; the residuals are the arguments."""
+    """The forward of a primitive, documented as the function; the residuals are the arguments."""
 
     def forward(*arrays: Array, **options: Any) -> tuple[Array, Any]:
         return function(*arrays, **options), (arrays, options)
 
+    forward.__doc__ = function.__doc__
     return forward
 
 

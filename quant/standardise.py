@@ -90,6 +90,7 @@ def standardise(x: Array, per_filter: bool = False) -> Array:
 
 
 def _forward(x: Array, per_filter: bool = False) -> tuple[Array, Any]:
+    """``standardise``, on the tape."""
     y = standardise(x, per_filter)
     return y, (y, mean_and_std(x, per_filter)[1], per_filter)
 

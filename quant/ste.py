@@ -23,7 +23,7 @@ from minigrad.elementary import clip, floor, select
 from minigrad.primitive import Example, Kink, KinkPoint, Primitive, register
 from minigrad.tensor import Tensor, apply
 from quant.calibration import for_each_channel, least_squares_range, positive_mean_abs, require_finite
-from quant.domain import check_bits, check_positive, refuse_nan, same_dtype
+from quant.domain import check_bits, check_positive, check_shapes, refuse_nan, same_dtype
 from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
@@ -51,6 +51,7 @@ def bounds(bits: int, signed: bool) -> tuple[int, int]:
 def _place(x: Any, s: Any, bits: int, signed: bool) -> tuple[Any, Any, Any, int, int]:
     low, high = bounds(bits, signed)
     x, s = same_dtype(x, s)
+    check_shapes(x, s)
     check_positive("s", s)
     with np.errstate(over="ignore"):
         return x, s, x / s, low, high

@@ -101,6 +101,7 @@ def levels(x: np.ndarray, *, bits: int = 1) -> np.ndarray:
 
 
 def _forward(x: np.ndarray, *, bits: int = 1) -> tuple[np.ndarray, Any]:
+    """``hard``, on the tape."""
     return hard(x, bits=bits), (x, bits)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from quant.method import LAWS, METHODS, Method, Role
-from quant.quantizer import Quantizer
 
 __all__ = ["DOCUMENT", "document"]
 
@@ -132,22 +131,35 @@ def _options(method: Method) -> list[str]:
     """The keyword-only arguments of its module, but for those every module has, with what its docstring says."""
     role: Role = "weight" if method.weights else "activation"
     kind = type(method.quantizer(method.widths(role)[0], role))
-    explained = _explained(kind)
+    explained = _explained(kind.__doc__ or "")
     lines = []
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name not in ("channels", "dtype"):
             text = explained.get(name, "")
+            if text.startswith("As in "):
+                text = _of_functions(method, name) or text
             lines.append(f"- `{name}={parameter.default!r}`{': ' + text if text else ''}")
     return lines
 
 
-def _explained(kind: type[Quantizer]) -> dict[str, str]:
-    """The text of each entry under "Parameters" in a class's docstring; several names may share one."""
-    text = inspect.cleandoc(kind.__doc__ or "")
+def _of_functions(method: Method, name: str) -> str:
+    """What the pure functions say of an option: the first one that has it."""
+    for function in ("hard_vjp", "hard", "soft"):
+        text = _explained(getattr(getattr(method.module, function, None), "__doc__", None) or "").get(name, "")
+        if text:
+            return text
+    return ""
+
+
+def _explained(docstring: str) -> dict[str, str]:
+    """The text of each entry under "Parameters"; several names may share one."""
+    text = inspect.cleandoc(docstring)
     found = re.search(r"^Parameters\n-+\n(.*?)(?=^\w+\n-+\n|\Z)", text, flags=re.S | re.M)
     explained: dict[str, str] = {}
     for entry in re.split(r"\n(?=\S)", found.group(1).strip("\n")) if found else []:
         head, *rest = entry.split("\n")
-        for name in head.partition(" : ")[0].split(", "):
-            explained[name] = " ".join(line.strip() for line in rest).replace("``", "`")
+        # "name : its text" on one line, or "name : type" and the text below.
+        names, _, told = head.partition(" : ")
+        text = " ".join(line.strip() for line in rest) or told
+        explained |= dict.fromkeys(names.split(", "), text.replace("``", "`"))
     return explained

@@ -279,6 +279,7 @@ def test_a_method_that_chooses_levels_below_0_is_used_as_it_is() -> None:
         converted(x)
         quantizer: Any = converted.layers[2].activation_quantizer  # type: ignore[attr-defined]
         assert type(quantizer).__name__ == name
+        assert not quantizer.signed  # the one for activations
         assert quantizer.levels().min() < 0
 
 

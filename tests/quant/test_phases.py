@@ -13,20 +13,20 @@ from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, Module, ReLU, 
 from minigrad.optim import Group
 from minigrad.training import Config, train
 from quant.convert import quantize
-from quant.phases import PHASES, Phases, set_progress
+from quant.phases import PHASES, Phases, penalty, set_progress
 from quant.quantizer import Quantizer
 
 GROUPS = {name: Group() for name in ("weight", "norm", "range", "levels", "shape")}
 DATA = procedural(1, train=20, test=10)
 
 
-def network(method: str = "qn", **options: Any) -> Sequential:
+def network(*methods: str, **options: Any) -> Sequential:
     rng = np.random.default_rng(0)
     first, second = Conv2d(rng, 3, 4, 3, stride=4, padding=1), Conv2d(rng, 4, 4, 3)
     floating = Sequential(
         first, BatchNorm(4), ReLU(), second, BatchNorm(4), ReLU(), GlobalAvgPool(), Linear(rng, 4, 10)
     )
-    return quantize(floating, method, bits=2, edge_bits=2, **options)
+    return quantize(floating, *(methods or ("qn",)), bits=2, edge_bits=2, **options)
 
 
 def roles(model: Module) -> tuple[list[Any], list[Any]]:
@@ -68,6 +68,18 @@ def test_training_tells_every_epoch() -> None:
 
     train(model, DATA, Config(5, 10, 0.01, GROUPS), on_step=on_step, on_epoch=functools.partial(set_progress, model))
     assert seen == [2.0, 2.0, 4.0, 4.0, 6.0]
+
+
+def test_penalties_of_all_quantizers_add_up() -> None:
+    dsq, pact = network("dsq", alpha_penalty=0.5), network("dorefa", "pact", activation_options={"penalty_weight": 0.1})
+    for _, activations in (roles(dsq), roles(pact)):
+        activations[0].enabled = False
+    # lambda/2 alpha^2 with alpha = 0.2 four times, and a^2 with a = 10 once.
+    assert penalty(dsq).item() == pytest.approx(4 * 0.25 * 0.04, rel=1e-6)
+    assert penalty(pact).item() == pytest.approx(0.05 * 100, rel=1e-6)
+    penalty(dsq).backward()
+    assert [q.alpha.grad is None for q in roles(dsq)[1]] == [True, False]
+    assert penalty(network("lsq")).item() == 0
 
 
 def test_the_phases_of_quantization_networks() -> None:

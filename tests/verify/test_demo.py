@@ -109,7 +109,7 @@ def test_bad_settings_are_one_line(arguments: list[str], parts: list[str], tmp_p
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["nothing"], ["method", "nothing"]),
+        (["nothing"], ["METHOD", "nothing"]),
         (["dsq", "--bits", "0"], ["--bits: dsq", "got 0"]),
         (["dsq", "--bits", "9"], ["--bits: dsq", "got 9"]),
         (["dsq", "--param", "l=2"], ["l < u", "l = 2"]),

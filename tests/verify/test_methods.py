@@ -13,8 +13,10 @@ from minigrad.models import small_cnn
 from minigrad.training import train
 from quant import METHODS
 from quant.convert import quantize
+from quant.memory import memory_factor
 from quant.quantizer import Quantizer
-from verify.methods import FOUR, Recipe, Setting, failures, run, settings, stored, without_gradients
+from verify.method_settings import FOUR, Setting, settings
+from verify.methods import Recipe, failures, run, stored, without_gradients
 from verify.methods_page import DOCUMENT, document
 
 TINY = Recipe(train_images=30, test_images=20, channels=(4, 4, 4), batch_size=10, float_steps=4, steps=5)
@@ -50,6 +52,22 @@ def test_a_tiny_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("minigrad.optim.SGD.step", None)
     assert run(chosen, tmp_path, recipe=TINY, seeds=(0, 3)) == found
     assert "| lsq W2A2 | `lsq`, `lsq` |" in document(found)
+
+
+def test_schedules_and_the_memory_objective_are_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[tuple[int, int]] = []
+    factors: list[float] = []
+
+    def factor(*arguments: Any, **options: Any) -> Tensor:
+        factors.append(memory_factor(*arguments, **options).item())
+        return memory_factor(*arguments, **options)
+
+    monkeypatch.setattr("verify.methods.set_progress", lambda model, *epoch: epochs.append(epoch))
+    monkeypatch.setattr("verify.methods.memory_factor", factor)
+    chosen = [s for s in settings(["ddq"]) if s.target]
+    run(chosen, tmp_path, recipe=TINY, seeds=(0,))
+    assert epochs == [(1, 2), (2, 2)] * 2
+    assert factors == [2.0] * 10  # four bits with a target of two
 
 
 def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

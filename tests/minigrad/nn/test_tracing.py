@@ -23,6 +23,11 @@ class Skip(Module):
         return self.norm(y) + y
 
 
+class Square(Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x
+
+
 def test_calls_come_in_the_order_of_their_ends() -> None:
     model = Sequential(Sequential(Flatten(), Linear(RNG(0), 12, 4)), ReLU(), Identity())
     seen = trace(model, (2, 2, 3))
@@ -53,6 +58,8 @@ def test_uses_are_counted_wherever_they_are() -> None:
     assert seen.uses(conv.y) == 2
     assert seen.uses(norm.y) == 1
     assert seen.uses(seen.calls[-1].y) == 0
+    seen = trace(Square(), (4,))
+    assert seen.uses(seen.calls[0].x) == 2
 
 
 def test_a_module_that_runs_twice_is_called_twice_by_its_first_name() -> None:
