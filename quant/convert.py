@@ -178,6 +178,8 @@ def _layers(seen: Trace, bits: Bits, edge_bits: Bits, single: Mapping[str | int,
     for call in seen.calls:
         if isinstance(call.module, (Conv2d, Linear)):
             calls.setdefault(call.module, []).append(call)
+    if not calls:
+        raise InputError("model: expected a convolution or a linear layer without quantizers, it has none")
     widths = [_pair("bits", bits) for _ in calls]
     widths[0], widths[-1] = (_pair("edge_bits", edge_bits)[0], None), _pair("edge_bits", edge_bits)
     if len(widths) == 1:

@@ -196,6 +196,7 @@ def codebook(q: Any, ghat: Any, *, bits: int, x_min: float | None = None, x_max:
 
 
 def _forward(x: Array, q: Array, ghat: Array, **options: Any) -> tuple[Array, Any]:
+    """``hard``, on the tape."""
     value = hard(x, q, ghat, bits=options["bits"], assign=options.get("assign", "merged"))
     _check_options(options.get("differentiate_norm", False), options.get("correction", 0.0))
     return value, (x, q, ghat, options)

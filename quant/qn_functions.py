@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.elementary import exp
 from minigrad.errors import InputError
 from minigrad.reduction import sum_to_shape
-from quant.domain import check_positive, check_shapes, refuse_nan, same_dtype
+from quant.domain import as_number, check_positive, check_shapes, refuse_nan, same_dtype
 from quant.qn_levels import level_set
 
 __all__ = [
@@ -79,8 +79,9 @@ def _place(x: Any, alpha: Any, beta: Any, b: Any, bits: int, values: Any, signed
 
 def _temperature(temperature: float, dtype: Any) -> Any:
     """T in a dtype; InputError unless it is above 0 and finite there."""
-    check_positive("temperature", dtype.type(temperature))
-    return dtype.type(temperature)
+    chosen = dtype.type(as_number("temperature", temperature))
+    check_positive("temperature", chosen)
+    return chosen
 
 
 def _sums(u: Array, b: Array, integers: Array, gaps: Array, t: Any) -> tuple[Array, Array]:

@@ -57,9 +57,11 @@ def level_set(values: str | Sequence[int] | None, bits: int, signed: bool = True
         if values not in PRESETS:
             raise InputError(f"values: expected whole numbers or one of {', '.join(PRESETS)}, got {values!r}")
         values = PRESETS[values]
-    if not isinstance(values, (Sequence, np.ndarray)):
-        raise InputError(f"values: expected whole numbers or one of {', '.join(PRESETS)}, got {values!r}")
-    chosen = tuple(values)
+    try:
+        chosen = tuple(values)
+    except TypeError:
+        named = ", ".join(PRESETS)
+        raise InputError(f"values: expected whole numbers or one of {named}, got {values!r}") from None
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and abs(v) <= _LARGEST for v in chosen)
     if not whole or any(low >= high for low, high in itertools.pairwise(chosen)):
         raise InputError(f"values: expected ascending whole numbers within 2^15, all different, got {chosen}")

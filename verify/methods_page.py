@@ -38,9 +38,24 @@ behind the linear bottlenecks of MobileNetV2), a method that chooses levels belo
 whose quantizer of weights treats each element by itself lends that, and any other is an error that names the layer. A
 sign (Bi-Real, ReActNet, BNN, IR-Net) stands in place of the ReLU before it, which is taken out.
 
-Quantizers choose their parameters on the first batch of training, or before it from `calibrate(model, batches)`
-(`quant/calibration_pass.py`). Schedules and QN's three phases are in `quant/phases.py`, DDQ's memory objective in
-`quant/memory.py`, batch norm folding in `quant/fold.py`.
+Quantizers choose their parameters on the first batch of training, or before it in a calibration pass:
+
+```python
+import numpy as np
+from quant.calibration_pass import calibrate
+from quant.fold import fold_batch_norm
+from quant.phases import Phases
+
+calibrate(model, [np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)])
+phases = Phases(model)
+phases.begin("weights")  # then "activations", then "both"
+folded = fold_batch_norm(model)  # for evaluation and export
+```
+
+`minigrad.training.train` takes `on_epoch=phases.set_progress`, or for a network as a whole
+`functools.partial(quant.phases.set_progress, model)`, for the methods with a schedule (QN's T, IR-Net's t); and as
+`objective` a factor or penalty of the loss: DDQ's memory (`quant/memory.py`), PACT's and DSQ's L2 penalties
+(`quant.phases.penalty`).
 """
 
 

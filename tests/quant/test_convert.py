@@ -376,6 +376,8 @@ def test_a_relu_that_is_no_module_cannot_be_taken_out() -> None:
 def test_a_model_without_layers_is_named() -> None:
     with pytest.raises(InputError, match="model: expected a convolution or a linear layer, it has none"):
         quantize(Sequential(ReLU()))
+    with pytest.raises(InputError, match="model: expected a convolution or a linear layer without quantizers"):
+        quantize(quantize(small_cnn(0)))
 
 
 def test_a_single_layer_is_first_and_last() -> None:

@@ -113,8 +113,11 @@ def test_processes_give_what_one_gives() -> None:
     names = ["exp", "add", "relu"]
     alone = {e.name: e for e in judge_all(names, 4, 7, processes=1)}
     together = {e.name: e for e in judge_all(names, 4, 7, processes=2)}
+    assert sorted(together) == sorted(alone) == sorted(names)
+    # Hypothesis draws from the constants of the modules that a process has loaded too, so the points may be others.
     for name in names:
-        assert dataclasses.replace(alone[name], seconds=0.0) == dataclasses.replace(together[name], seconds=0.0)
+        one, other = alone[name], together[name]
+        assert (one.kind, one.points, one.passed) == (other.kind, other.points, other.passed) == (one.kind, 4, True)
     with pytest.raises(InputError, match="points, processes: expected at least 1"):
         next(judge_all(names, 0))
 
