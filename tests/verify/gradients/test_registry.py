@@ -130,7 +130,7 @@ def test_processes_give_what_one_gives(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with pytest.raises(InputError, match="points, processes: expected at least 1"):
-        next(judge_all(names, 0))
+        next(judge_all(["exp"], 0))
 
 
 # ---- the command
