@@ -26,7 +26,7 @@ from minigrad.nn import BatchNorm, GlobalAvgPool, ReLU, Sequential
 from minigrad.ops.conv_geometry import pair, quadruple
 from quant.dsq import DSQ
 from quant.integer import Conv2d, Linear, SumPool
-from quant.layers import QConv2d, QLinear, QuantizeActivation
+from quant.nn.layers import QConv2d, QLinear, QuantizeActivation
 
 __all__ = ["Epilogue", "ExportError", "HardLayer", "HardNetwork", "evaluate_on_integers"]
 
@@ -156,7 +156,7 @@ def evaluate_on_integers(model: Sequential, means: np.ndarray) -> HardNetwork:
     Parameters
     ----------
     model : Sequential
-        QConv2d, BatchNorm, ReLU, repeated; then QuantizeActivation, GlobalAvgPool, QLinear (``quant.quantize``).
+        QConv2d, BatchNorm, ReLU, repeated; then QuantizeActivation, GlobalAvgPool, QLinear (``quant.nn.quantize``).
     means : uint8 (channels,)
         The input's means, from ``minigrad.data.channel_means``.
 

@@ -1,8 +1,9 @@
 """What a quantization method is, and the registry of all of them.
 
-A method is a file of this package: pure functions over arrays, the primitives that put them on the tape, a module over
-those, and a record that says what the method is. Verification, tests, documentation and the command line enumerate
-``METHODS``.
+A method is a file of this package, or a package in it: pure functions over arrays, the primitives that put them on the
+tape, a module over those, and a record that says what the method is. In a package those are ``functions``,
+``primitive`` and ``quantizer``, with what is the method's own beside them, and the package itself has the equations and
+the public names. Verification, tests, documentation and the command line enumerate ``METHODS``.
 
 The pure functions take x, the method's parameters in their order, then options, among them ``bits``:
 
@@ -52,13 +53,13 @@ class Method:
     Attributes
     ----------
     name : str
-        Name in the registry, and of the method's file.
+        Name in the registry, and of the method's file or package.
     title : str
         The name in full.
     source : str
         Where its equations are from.
     module : ModuleType
-        The file with its pure functions.
+        The file or package with its pure functions.
     parameters : tuple of str
         What it learns or is set by, in the order of the functions' arguments.
     weights, activations : tuple of int

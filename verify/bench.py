@@ -14,7 +14,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from minigrad.ops import conv_kernels, conv_reference
 from minigrad.ops.conv_geometry import Geometry
-from quant import dsq, dsq_kernels
+from quant import dsq
+from quant.dsq import kernels
 from quant.integer import Conv2d
 from quant.runtime import run_operation
 from verify.kernels.targets import emulated
@@ -103,8 +104,8 @@ def quantizers() -> None:
     x, gy = (rng.standard_normal(1 << 20).astype(np.float32) for _ in range(2))
     p = (-1.0, 1.0, 0.2, 2)
     c_hard, c_vjp, hard, vjp = _interleaved(
-        lambda: dsq_kernels.hard(x, *p),
-        lambda: dsq_kernels.vjp(gy, x, *p, q="hard"),
+        lambda: kernels.hard(x, *p),
+        lambda: kernels.vjp(gy, x, *p, q="hard"),
         lambda: dsq.hard(x, *p),
         lambda: dsq.hard_vjp(gy, x, *p),
     )

@@ -22,11 +22,11 @@ from minigrad.models import small_cnn
 from minigrad.nn import Sequential
 from minigrad.optim import Group
 from minigrad.training import Config, History
-from quant.convert import quantize
 from quant.dsq import DSQ
 from quant.evaluation import HardNetwork, evaluate_on_integers
 from quant.export import program_of
 from quant.integer import Program
+from quant.nn.convert import quantize
 from verify.certificate import certify_quantizer, quantizers
 from verify.forward import LayerComparison, compare_forward
 from verify.gradients.registry import Entry, judge_all

@@ -16,7 +16,7 @@ FOUR = ("dsq", "ddq", "qn", "daq")
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained: methods by name, widths (weights, activations), and other arguments of ``quant.quantize``.
+    """What is trained: methods by name, widths (weights, activations), and other arguments of ``quant.nn.quantize``.
 
     ``rates`` are factors of groups of parameters in place of the recipe's; ``target`` is the mean width, in bits, of
     the memory that DDQ's weights are to fit into.

@@ -30,9 +30,9 @@ from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, Module, ReLU, 
 from minigrad.optim import Group
 from minigrad.tensor import Tensor
 from minigrad.training import Config, History, train
-from quant.convert import quantize
-from quant.memory import memory_factor, memory_target, weight_memory
-from quant.phases import set_progress
+from quant.ddq.memory import memory_factor, memory_target, weight_memory
+from quant.nn.convert import quantize
+from quant.nn.phases import set_progress
 from quant.quantizer import Quantizer
 from verify.method_settings import Setting, settings
 

@@ -139,7 +139,7 @@ MGK_API mgk_status mgk_depthwise_f64_grad_weight(mgk_path path, const mgk_conv2d
 /* ---------------------------------------------------------------- DSQ (Gong et al., ICCV 2019): float32 and float64
  *
  * soft (eq 5), hard (Algorithm 1) and the gradients, for parameters of the whole tensor, with the operations in the
- * order quant/dsq.py has them. NaN in x: soft and vjp give NaN, hard returns MGK_BAD_VALUE.
+ * order quant/dsq/functions.py has them. NaN in x: soft and vjp give NaN, hard returns MGK_BAD_VALUE.
  */
 typedef struct mgk_dsq {
     double l, u, step, alpha; /* step = (u - l) / top, rounded to the type of x */

@@ -18,7 +18,7 @@ from minigrad.models import small_cnn
 from minigrad.nn import Linear, Module, Sequential
 from minigrad.optim import SGD, Group
 from minigrad.training import Config, predict, train
-from quant.convert import quantize
+from quant.nn.convert import quantize
 
 GROUPS = {
     "weight": Group(weight_decay=5e-4),

@@ -11,8 +11,8 @@ from minigrad.data import Dataset, batch, channel_means, normalize, procedural
 from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, Module, ReLU, Sequential
 from minigrad.optim import SGD, AdamW, Group, clip_norm, cosine, warmup
 from minigrad.training import Config, predict, train
-from quant.convert import quantize
 from quant.dsq import DSQ
+from quant.nn.convert import quantize
 
 GROUPS = {"weight": Group(weight_decay=5e-4), "norm": Group(), "range": Group(), "shape": Group()}
 DATA = procedural(1, train=20, test=10)

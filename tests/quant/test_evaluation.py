@@ -11,12 +11,12 @@ from minigrad import InputError, Tensor
 from minigrad.data import normalize
 from minigrad.models import small_cnn
 from minigrad.nn import BatchNorm, Sequential
-from quant.convert import quantize
 from quant.dsq import DSQ
 from quant.evaluation import Epilogue, ExportError, evaluate_on_integers
 from quant.export import export, program_of
 from quant.export.thresholds import bisect
 from quant.integer import Thresholds
+from quant.nn.convert import quantize
 
 MEANS = np.array([125, 123, 114], np.uint8)
 

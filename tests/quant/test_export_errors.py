@@ -9,10 +9,10 @@ import pytest
 from minigrad import Tensor
 from minigrad.nn import BatchNorm, Conv2d, GlobalAvgPool, Linear, ReLU, Sequential
 from quant import dsq
-from quant.convert import quantize
 from quant.dsq import DSQ
 from quant.evaluation import Epilogue, ExportError, evaluate_on_integers
-from quant.layers import OutputScale
+from quant.nn.convert import quantize
+from quant.nn.layers import OutputScale
 
 MEANS = np.array([125, 123, 114], np.uint8)
 #: 16x16 pixels come out of the convolution below.

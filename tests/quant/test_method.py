@@ -25,8 +25,18 @@ each = pytest.mark.parametrize("name", METHODS)
 
 def test_every_file_with_a_method_is_imported() -> None:
     folder = Path(quant.__file__).parent
-    files = {path.stem for path in folder.glob("*.py") if "register_method(\n" in path.read_text()}
-    assert files - {"method"} == {method.module.__name__.removeprefix("quant.") for method in METHODS.values()}
+    files = {path.relative_to(folder) for path in folder.rglob("*.py") if "register_method(\n" in path.read_text()}
+    names = [method.module.__name__.removeprefix("quant.") for method in METHODS.values()]
+    homes = {Path(name, "quantizer.py") if (folder / name).is_dir() else Path(f"{name}.py") for name in names}
+    assert files - {Path("method.py")} == homes
+
+
+def test_packages_of_methods_have_one_anatomy() -> None:
+    packages = [Path(method.module.__file__ or "") for method in METHODS.values()]
+    packages = [path.parent for path in packages if path.name == "__init__.py"]
+    assert packages
+    for package in packages:
+        assert {"functions.py", "primitive.py", "quantizer.py"} <= {path.name for path in package.iterdir()}
 
 
 @each

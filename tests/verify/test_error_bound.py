@@ -11,7 +11,7 @@ from minigrad.nn import BatchNorm, Conv2d
 from quant import integer
 from quant.dsq import DSQ
 from quant.evaluation import Epilogue, HardLayer
-from quant.layers import QConv2d
+from quant.nn.layers import QConv2d
 from verify import forward
 from verify.forward import LayerComparison
 

@@ -7,8 +7,8 @@ import numpy as np
 from minigrad import Tensor
 from minigrad.data import normalize
 from minigrad.models import small_cnn
-from quant.convert import quantize
 from quant.evaluation import HardNetwork, evaluate_on_integers
+from quant.nn.convert import quantize
 from verify.forward import compare_forward
 
 MEANS = np.array([125, 123, 114], np.uint8)

@@ -12,8 +12,8 @@ from minigrad.data import procedural
 from minigrad.models import small_cnn
 from minigrad.training import train
 from quant import METHODS
-from quant.convert import quantize
-from quant.memory import memory_factor
+from quant.ddq.memory import memory_factor
+from quant.nn.convert import quantize
 from quant.quantizer import Quantizer
 from verify.method_settings import FOUR, Setting, settings
 from verify.methods import Recipe, failures, run, stored, without_gradients

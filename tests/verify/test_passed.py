@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from minigrad import checkpoint, training
 from minigrad.data import channel_means
 from minigrad.models import small_cnn
-from quant.convert import quantize
 from quant.dsq import DSQ
 from quant.evaluation import evaluate_on_integers
 from quant.export import program_of
+from quant.nn.convert import quantize
 from verify import certificate, cli, demo
 from verify.demo import CERTIFIED_BITS, Result, Settings
 from verify.forward import LayerComparison

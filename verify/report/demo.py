@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quant.layers import QConv2d, QLinear
+from quant.nn.layers import QConv2d, QLinear
 from verify.certificate import quantizers
 from verify.report.page import Page, power_of_two
 from verify.report.plots import quantizer_curve, training_curves, weight_histograms

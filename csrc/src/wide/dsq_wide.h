@@ -1,6 +1,6 @@
 /* DSQ for one type and one vector width: REAL, FUNCTION(name) and MGK_WIDE are defined by the including file. Loops have
  * constant length and no branch, so compilers vectorise them; every element is computed by the same operations in the
- * order quant/dsq.py writes them, so the width does not matter. */
+ * order quant/dsq/functions.py writes them, so the width does not matter. */
 #include "dsq.h"
 
 #include <string.h>

@@ -18,7 +18,7 @@ from minigrad.nn import (
     Sequential,
     count,
 )
-from quant.convert import quantize
+from quant.nn.convert import quantize
 
 RNG = np.random.default_rng(0)
 

@@ -22,7 +22,7 @@ from minigrad.nn import (
     Module,
     PReLU,
 )
-from quant.layers import QConv2d
+from quant.nn.layers import QConv2d
 
 RNG = np.random.default_rng
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from minigrad import InputError, Tensor, checkpoint
 from minigrad.models import small_cnn
 from minigrad.nn import BatchNorm, Linear, Module, Parameter, Sequential
-from quant.convert import quantize
+from quant.nn.convert import quantize
 
 
 def network(seed: int = 0) -> Sequential:

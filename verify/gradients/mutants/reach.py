@@ -23,7 +23,7 @@ _OPEN = ("minigrad.ops.", "quant.")
 CLOSED = (
     "minigrad.ops.conv_kernels",
     "minigrad.ops.conv_reference",
-    "quant.dsq_kernels",
+    "quant.dsq.kernels",
     "quant.domain",
     "quant.method",
     "quant.quantizer",
