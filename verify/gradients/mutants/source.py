@@ -76,8 +76,8 @@ def _aside(names: tuple[str, ...]) -> Iterator[None]:
         yield
     finally:
         registry.PRIMITIVES, method.METHODS = before, before_methods
-        for name, module in kept.items():
-            sys.modules[name] = module
+        sys.modules.update(kept)
+        for module in kept.values():
             _attach(module)
 
 
