@@ -38,7 +38,9 @@ def least_squares_range(x: np.ndarray, hard: Callable[[np.ndarray, float], np.nd
 
 
 def require_finite(x: np.ndarray) -> None:
-    """InputError if x is empty or holds NaN or an infinity."""
+    """InputError if x is empty, is no array of real numbers, or holds NaN or an infinity."""
+    if x.dtype.kind not in "fiu":
+        raise InputError(f"x: expected real numbers to choose parameters from, got dtype {x.dtype}")
     if x.size == 0:
         raise InputError("x: expected elements to choose parameters from, got none")
     if not np.isfinite(x).all():

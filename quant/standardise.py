@@ -41,6 +41,8 @@ def _columns(x: Array, per_filter: bool) -> Array:
 
 def _scaled_statistics(columns: Array) -> tuple[Array, Array, Array, Array]:
     """Columns over a power of two, so that no square overflows or vanishes; their means and stds, and the exponents."""
+    if columns.dtype.kind != "f":
+        raise InputError(f"x: expected float32 or float64 to standardise, got {columns.dtype}")
     count = len(columns) if columns.size else 0
     if count < 2:
         raise InputError(f"x: expected at least 2 elements to standardise, got {count}")

@@ -145,8 +145,7 @@ class DSQ(Quantizer):
         """
         if self.bounds == "fixed":
             return
-        if x.size == 0:
-            raise InputError("x: expected elements to choose a range from, got none")
+        require_finite(x)
         if self.bounds == "moving":
             l, u = self._extremes(x)
             check_positive("the range of x", u - l)

@@ -259,6 +259,8 @@ BAD = {
     "infinity": np.array([0.5, np.inf, -0.25, 1.0]),
     "subnormal": np.array([5e-324, -5e-324, 1e-323, 0.0]),
     "huge": np.array([1.7e308, -1.7e308, 1e308, 3e307]),
+    "text": np.array(["0.5", "-0.25"]),
+    "objects": np.array([0.5, None], object),
 }
 
 
@@ -283,7 +285,7 @@ def test_data_to_initialise_from_is_refused_or_good_enough(name: str, role: str,
             continue
         assert all(np.isfinite(a).all() for a in module.state().values()), "a parameter is not finite"
         assert np.isfinite(found).all()
-        if kind in ("empty", "NaN", "infinity"):
+        if kind in ("empty", "NaN", "infinity", "text", "objects"):
             for other in (sample(role, 1), 3 * sample(role, 2)):
                 same = quantizer(name, role, bits, other).state().values()
                 assert all(np.array_equal(a, b) for a, b in zip(module.state().values(), same, strict=True))
