@@ -14,13 +14,26 @@ import numpy as np
 
 from minigrad.errors import InputError
 from minigrad.kernels import KernelError, Library
-from quant.integer import Argmax, Conv2d, Linear, Operation, Program, SumPool, Thresholds
+from quant.integer import Argmax, Conv2d, Linear, Operation, Program, SumPool, Thresholds, Values
 from quant.packing import pack
 
-__all__ = ["PATHS", "Argument", "NativeTarget", "Out", "Target", "conv_struct", "path_of", "run", "run_operation"]
+__all__ = [
+    "PATHS",
+    "Argument",
+    "NativeTarget",
+    "Out",
+    "Struct",
+    "Target",
+    "conv_fields",
+    "conv_layer",
+    "path_of",
+    "prepare",
+    "run",
+    "run_operation",
+]
 
 #: Paths of the integer kernels, with their numbers in the header.
-PATHS = {"scalar": 0, "neon": 1}
+PATHS = {"scalar": 0, "neon": 1, "avx2": 2, "avx512": 3, "dotprod": 4, "i8mm": 5, "vnni": 6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +43,34 @@ class Out:
     array: np.ndarray
 
 
-#: An integer, a null pointer, or the address of an array's elements.
-Argument = int | None | np.ndarray | Out
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """A struct that a function reads: types ("size", "u4", "i4", "u1", "pointer") and values in the header's order.
+
+    A pointer is None or an array.
+    """
+
+    fields: tuple[tuple[str, int | np.ndarray | None], ...]
+
+    def encode(self, size_type: Any, address_of: Callable[[np.ndarray], int]) -> np.ndarray:
+        """Its bytes, every field at a multiple of its size, where size_t and pointers are of ``size_type``."""
+        content = bytearray()
+        for kind, value in self.fields:
+            dtype = np.dtype(size_type if kind in ("size", "pointer") else kind)
+            number = address_of(value) if isinstance(value, np.ndarray) else int(value or 0)
+            content += bytes(-len(content) % dtype.itemsize)
+            content += np.array(number, dtype).tobytes()
+        return np.frombuffer(bytes(content) + bytes(-len(content) % np.dtype(size_type).itemsize), np.uint8)
+
+    def replaced(self, position: int, value: int | np.ndarray | None) -> Struct:
+        """A copy with another value of one field."""
+        fields = list(self.fields)
+        fields[position] = (fields[position][0], value)
+        return Struct(tuple(fields))
+
+
+#: An integer, a null pointer, or the address of an array's elements or of a struct.
+Argument = int | None | np.ndarray | Out | Struct
 
 
 class Target(Protocol):
@@ -45,8 +84,8 @@ class Target(Protocol):
         """Call a function that returns an integer. Arrays are C-contiguous and in this machine's byte order."""
         ...
 
-    def status_name(self, status: int) -> str:
-        """What the build calls a status."""
+    def name_of(self, function: str, number: int) -> str:
+        """The string that a function such as ``mgk_status_name`` gives for a number."""
         ...
 
 
@@ -60,12 +99,19 @@ class NativeTarget:
         self.name = name
 
     def call(self, function: str, *arguments: Argument) -> int:
-        return int(getattr(self.library.lib, function)(*map(self._convert, arguments)))
+        encoded: list[np.ndarray] = []  # structs, alive until the function returns
+        return int(getattr(self.library.lib, function)(*(self._convert(value, encoded) for value in arguments)))
 
-    def status_name(self, status: int) -> str:
-        return self.library.ffi.string(self.library.lib.mgk_status_name(status)).decode()
+    def name_of(self, function: str, number: int) -> str:
+        return self.library.ffi.string(getattr(self.library.lib, function)(number)).decode()
 
-    def _convert(self, argument: Argument) -> Any:
+    def _convert(self, argument: Argument, encoded: list[np.ndarray]) -> Any:
+        if isinstance(argument, Struct):
+            # room with the alignment of every field
+            content = argument.encode(self.size_type, lambda array: array.ctypes.data)
+            encoded.append(np.empty(len(content) // 8 + 1, np.uint64))
+            encoded[-1].view(np.uint8)[: len(content)] = content
+            argument = encoded[-1]
         if isinstance(argument, Out):
             argument = argument.array
         if argument is None or isinstance(argument, np.ndarray):
@@ -73,13 +119,16 @@ class NativeTarget:
         return argument
 
 
-def path_of(op: Operation, path: str) -> str:
-    """The path an operation takes when a program runs on ``path``: the scalar one where the kernel has no other."""
+def path_of(op: Operation, image_shape: tuple[int, ...], target: Target, path: str) -> str:
+    """The path of the kernel an operation takes when a program runs on ``path``: an included one, at least scalar."""
     if path not in PATHS:
         raise InputError(f"path: {path!r} is not one of {', '.join(PATHS)}")
     if isinstance(op, Conv2d):
-        return path if op.weight_bits == 2 and op.activation_bits <= 2 and op.zero is None else "scalar"
-    return path if isinstance(op, Thresholds) else "scalar"
+        prepared = prepare(op, (1, *image_shape), target, path)
+        kernel = target.call("mgk_qconv2d_kernel_of", prepared, prepared.size)
+        number = target.call("mgk_qconv2d_kernel_path", kernel)
+        return next(name for name, known in PATHS.items() if known == number)
+    return "neon" if isinstance(op, Thresholds) and path in ("neon", "dotprod", "i8mm") else "scalar"
 
 
 def run(program: Program, pixels: np.ndarray, target: Target, path: str = "scalar") -> list[np.ndarray]:
@@ -111,55 +160,88 @@ def run(program: Program, pixels: np.ndarray, target: Target, path: str = "scala
 
 def run_operation(op: Operation, x: np.ndarray, target: Target, path: str = "scalar") -> np.ndarray:
     """One operation on the target, as ``op.run``."""
-    return _RUNNERS[type(op)](op, np.ascontiguousarray(x), target, PATHS[path_of(op, path)])
-
-
-def conv_struct(op: Conv2d, x_shape: tuple[int, ...], size_type: Any) -> np.ndarray:
-    """``mgk_conv2d`` for an input of this shape (images, height, width, channels)."""
-    out_channels, kernel_height, kernel_width, in_channels = op.weight_codes.shape
-    images, height, width, _ = x_shape
-    kernel = (kernel_height, kernel_width, out_channels)
-    return np.array([images, height, width, in_channels, *kernel, *op.stride, *op.pads, *op.dilation], dtype=size_type)
+    if path not in PATHS:
+        raise InputError(f"path: {path!r} is not one of {', '.join(PATHS)}")
+    return _RUNNERS[type(op)](op, np.ascontiguousarray(x), target, path)
 
 
 def _check(target: Target, function: str, *arguments: Argument) -> None:
     status = target.call(function, *arguments) & 0xFFFFFFFF
     if status != 0:
-        raise KernelError(f"{target.name}: {function}: {target.status_name(status)}")
+        raise KernelError(f"{target.name}: {function}: {target.name_of('mgk_status_name', status)}")
 
 
-def _run_conv2d(op: Conv2d, x: np.ndarray, target: Target, path: int) -> np.ndarray:
-    conv = conv_struct(op, x.shape, target.size_type)
+def conv_fields(op: Conv2d, x_shape: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    """``mgk_conv2d`` for an input of this shape (images, height, width, channels)."""
+    out_channels, kernel_height, kernel_width, _ = op.weight_codes.shape
+    kernel = (kernel_height, kernel_width, out_channels)
+    return tuple(("size", size) for size in (*x_shape, *kernel, *op.stride, *op.pads, *op.dilation))
+
+
+def conv_layer(op: Conv2d, x_shape: tuple[int, ...], kernel: int = 0) -> Struct:
+    """``mgk_qconv2d`` with accumulators as its output; kernel is a number of the build's table, 0 for the best."""
+    epilogue = (("u4", 0), ("u4", 0), *(("pointer", None),) * 5, ("u4", 0), ("i4", 0), ("i4", 0), ("i4", 0))
+    return Struct(
+        (
+            *conv_fields(op, x_shape),
+            ("size", 1),
+            ("u4", op.activation_bits),
+            ("u4", op.weight_bits),
+            ("i4", 0),
+            ("pointer", op.zero),
+            ("u4", 0),
+            ("u1", 0),
+            ("pointer", None),
+            *epilogue,
+            ("u4", kernel),
+            ("i4", 0),
+        )
+    )
+
+
+def prepare(op: Conv2d, x_shape: tuple[int, ...], target: Target, path: str, kernel: int = 0) -> np.ndarray:
+    """The prepared layer, uint8, for inputs of this shape (images, height, width, channels).
+
+    Raises
+    ------
+    KernelError
+        If the target has no such path, or the kernel does not take the layer.
+    """
+    layer = conv_layer(op, x_shape, kernel)
     packed = pack(op.weight_codes.reshape(len(op.weight_codes), -1), op.weight_bits)
-    prepared = np.empty(target.call("mgk_qconv2d_prepared_size", path, conv, op.weight_bits), np.uint8)
-    weights = (path, conv, op.weight_bits)
-    _check(target, "mgk_qconv2d_prepare", *weights, packed, packed.size, Out(prepared), prepared.size)
+    size = target.call("mgk_qconv2d_prepared_size", PATHS[path], layer)
+    prepared = np.empty(max(size, 8), np.uint8)  # with no size the next call says why
+    arguments = (PATHS[path], layer, packed, packed.size, Out(prepared), prepared.size)
+    _check(target, "mgk_qconv2d_prepare", *arguments)
+    return prepared
 
-    rows, columns = np.zeros(1, target.size_type), np.zeros(1, target.size_type)
-    _check(target, "mgk_conv2d_output", conv, Out(rows), Out(columns))
-    sums = np.empty((len(x), int(rows[0]), int(columns[0]), len(op.weight_codes)), np.int32)
-    workspace = np.empty(target.call("mgk_qconv2d_workspace", path, conv), np.uint8)
-    arrays = (x, op.zero, Out(sums), 0, len(x), Out(workspace), workspace.size)
-    _check(target, "mgk_qconv2d", *weights, prepared, prepared.size, op.activation_bits, *arrays)
+
+def _run_conv2d(op: Conv2d, x: np.ndarray, target: Target, path: str) -> np.ndarray:
+    prepared = prepare(op, x.shape, target, path)
+    shape = op.output(Values(x.shape[1:], 0, (1 << op.activation_bits) - 1)).shape
+    sums = np.empty((len(x), *shape), np.int32)
+    workspace = np.empty(target.call("mgk_qconv2d_workspace_size", prepared, prepared.size), np.uint8)
+    arrays = (x, x.size, Out(sums), sums.nbytes, 0, len(x), Out(workspace), workspace.size)
+    _check(target, "mgk_qconv2d_run", prepared, prepared.size, *arrays)
     return sums
 
 
-def _run_thresholds(op: Thresholds, x: np.ndarray, target: Target, path: int) -> np.ndarray:
+def _run_thresholds(op: Thresholds, x: np.ndarray, target: Target, path: str) -> np.ndarray:
     codes = np.empty(x.shape, np.uint8)
     channels = x.shape[-1]
     sizes = (x.size // channels, channels, op.bits)
-    _check(target, "mgk_thresholds", path, x, *sizes, op.thresholds, op.direction, Out(codes))
+    _check(target, "mgk_thresholds", PATHS[path], x, *sizes, op.thresholds, op.direction, Out(codes))
     return codes
 
 
-def _run_sum_pool(op: SumPool, x: np.ndarray, target: Target, path: int) -> np.ndarray:
+def _run_sum_pool(op: SumPool, x: np.ndarray, target: Target, path: str) -> np.ndarray:
     images, height, width, channels = x.shape
     sums = np.empty((images, channels), np.int32)
     _check(target, "mgk_sum_pool", x, images, height * width, channels, Out(sums))
     return sums
 
 
-def _run_linear(op: Linear, x: np.ndarray, target: Target, path: int) -> np.ndarray:
+def _run_linear(op: Linear, x: np.ndarray, target: Target, path: str) -> np.ndarray:
     out_features, in_features = op.weight_codes.shape
     logits = np.empty((len(x), out_features), np.int32)
     sizes = (op.x_max, len(x), in_features, out_features, op.weight_bits)
@@ -167,13 +249,13 @@ def _run_linear(op: Linear, x: np.ndarray, target: Target, path: int) -> np.ndar
     return logits
 
 
-def _run_argmax(op: Argmax, x: np.ndarray, target: Target, path: int) -> np.ndarray:
+def _run_argmax(op: Argmax, x: np.ndarray, target: Target, path: str) -> np.ndarray:
     classes = np.empty(len(x), np.int32)
     _check(target, "mgk_argmax", x, *x.shape, Out(classes))
     return classes
 
 
-_RUNNERS: dict[type, Callable[[Any, np.ndarray, Target, int], np.ndarray]] = {
+_RUNNERS: dict[type, Callable[[Any, np.ndarray, Target, str], np.ndarray]] = {
     Conv2d: _run_conv2d,
     Thresholds: _run_thresholds,
     SumPool: _run_sum_pool,

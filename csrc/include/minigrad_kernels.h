@@ -30,17 +30,22 @@ typedef enum mgk_status {
     MGK_BAD_BITS = 3,  /* a bit width this function does not take */
     MGK_BAD_RANGE = 4, /* begin > end, or end beyond the last image or chunk */
     MGK_BUFFER_TOO_SMALL = 5,
-    MGK_BAD_PATH = 6, /* a path this build or this processor does not have */
-    MGK_BAD_CODE = 7, /* a code, a direction or a threshold outside its range */
-    MGK_OVERFLOW = 8, /* the shape allows an accumulator beyond int32 */
-    MGK_BAD_VALUE = 9 /* NaN, or a parameter of a quantizer outside its domain */
+    MGK_BAD_PATH = 6,  /* a path or kernel this build or processor does not have, or that does not take the layer */
+    MGK_BAD_CODE = 7,  /* a code, a direction or a threshold outside its range */
+    MGK_OVERFLOW = 8,  /* the shape allows an accumulator beyond int32 */
+    MGK_BAD_VALUE = 9, /* NaN, or a parameter outside its domain */
+    MGK_OVERLAP = 10,  /* an array that is written overlaps another one */
+    MGK_MISALIGNED = 11
 } mgk_status;
 
 typedef enum mgk_path {
-    MGK_SCALAR = 0, /* always there, and the reference of all others */
-    MGK_NEON = 1,   /* AArch64 */
-    MGK_AVX2 = 2,   /* x86-64 with AVX2 and FMA (float kernels) */
-    MGK_AVX512 = 3  /* x86-64 with AVX-512F (float kernels) */
+    MGK_SCALAR = 0,  /* always there, and the reference of all others */
+    MGK_NEON = 1,    /* AArch64 */
+    MGK_AVX2 = 2,    /* x86-64 with AVX2 and FMA */
+    MGK_AVX512 = 3,  /* x86-64 with AVX-512F */
+    MGK_DOTPROD = 4, /* AArch64 with dot products (integer kernels) */
+    MGK_I8MM = 5,    /* AArch64 with dot products and int8 matrix products (integer kernels) */
+    MGK_VNNI = 6     /* x86-64 with AVX-512 VNNI (integer kernels) */
 } mgk_path;
 
 /* A name such as "MGK_OK"; "unknown" for a value that is no status. */
@@ -49,7 +54,8 @@ MGK_API const char *mgk_status_name(mgk_status status);
 /* SHA-256 of this header, in hex: a caller that read another header must not call anything else. */
 MGK_API const char *mgk_header_digest(void);
 
-/* 1 where the build has the path and the processor runs it, else 0. Integer kernels have SCALAR and NEON. */
+/* 1 where the build has the path and the processor runs it, else 0. On AArch64 Linux older than 4.11 a processor does
+ * not tell of DOTPROD and I8MM: do not ask there. */
 MGK_API int mgk_has_path(mgk_path path);
 
 /* ---------------------------------------------------------------- convolution: the shape */
@@ -180,32 +186,91 @@ MGK_API mgk_status mgk_pack(const uint8_t *codes, size_t rows, size_t row_length
 MGK_API mgk_status mgk_unpack(const uint8_t *packed, size_t packed_size, size_t rows, size_t row_length, unsigned bits,
                               uint8_t *codes);
 
-/* ---------------------------------------------------------------- integer operations
+/* ---------------------------------------------------------------- integer convolution
  *
- * A weight of code j and b bits is the odd integer 2 j - (2^b - 1). Activations are unsigned codes, one a byte.
- * Accumulators are int32 and proven not to overflow from the shape, or MGK_OVERFLOW. Codes are looked at before
- * anything is computed: one outside its width is MGK_BAD_CODE.
+ * accumulator[image, row, column, o] = sum of weight[o, ky, kx, i] * (code - zero[i]) over the taps and the input
+ * channels of o's group; outside of the image the difference is 0. It is an int32, proven from the shape and the ranges
+ * of both operands: no sum of some of the terms, in any order, is larger in size than 2^31 - 2, or MGK_OVERFLOW.
+ * An epilogue turns accumulators into what is stored, one element a channel, (image, row, column, out).
+ */
+typedef enum mgk_encoding {
+    MGK_ODD = 0,     /* the weight of code j is 2 j - (2^bits - 1) */
+    MGK_OFFSET = 1,  /* j - weight_zero */
+    MGK_CODEBOOK = 2 /* codebook[j]; of 2, 3 or 4 bits */
+} mgk_encoding;
+
+typedef enum mgk_output {
+    MGK_ACCUMULATORS = 0,  /* int32 */
+    MGK_CODES = 1,         /* uint8: how many thresholds of its channel direction * accumulator reaches */
+    MGK_REQUANTIZE_U8 = 2, /* uint8: clamp(zero + round((accumulator + bias) * multiplier / 2^shift), low, high) */
+    MGK_REQUANTIZE_I16 = 3 /* int16: the same */
+} mgk_output;
+
+/* Where the half between two integers goes; everything else goes to the nearest. */
+typedef enum mgk_rounding {
+    MGK_HALF_UP = 0,   /* towards plus infinity */
+    MGK_HALF_AWAY = 1, /* away from zero */
+    MGK_HALF_EVEN = 2  /* to the even one */
+} mgk_rounding;
+
+typedef struct mgk_epilogue {
+    mgk_output output;
+    unsigned bits;             /* codes: 1 to 8 */
+    const int32_t *thresholds; /* codes: (out, 2^bits - 1), ascending in each row, equals are allowed */
+    const int8_t *direction;   /* codes: (out), 1, -1, or 0 for a channel whose code is constant */
+    const int32_t *bias;       /* requantize: (out), or NULL for zeros; accumulator + bias stays in int32 */
+    const int32_t *multiplier; /* requantize: (out), any */
+    const uint8_t *shift;      /* requantize: (out), 0 to 62 */
+    mgk_rounding rounding;     /* requantize */
+    int32_t zero, low, high;   /* requantize: low <= high, both of the type of the output */
+} mgk_epilogue;
+
+typedef struct mgk_qconv2d {
+    mgk_conv2d conv;
+    size_t groups;            /* divides both channel counts; in_channels of them are depthwise */
+    unsigned activation_bits; /* 1 to 8: every code is below 2^activation_bits */
+    unsigned weight_bits;     /* 1, 2, 3, 4, 8 */
+    int bipolar;              /* 1: an activation of bit b is 2 b - 1, and 0 outside of the image; of 1 bit, no zero */
+    const uint8_t *zero;      /* the code of zero of each input channel, or NULL for 0 */
+    mgk_encoding encoding;
+    uint8_t weight_zero;    /* below 2^weight_bits */
+    const int8_t *codebook; /* 2^weight_bits entries */
+    mgk_epilogue epilogue;
+    unsigned kernel;        /* 0: the best that takes the layer; else a number of the table of kernels below */
+    int flush_from_weights; /* 1: kernels may rely on bounds that hold for these weights only */
+} mgk_qconv2d;
+
+/* A prepared layer holds all that running it reads; it may be moved, and is for the build that made it. Prepared layers
+ * and workspaces begin at multiples of MGK_ALIGNMENT (as malloc's do), int32 and int16 arrays at multiples of their
+ * size, or MGK_MISALIGNED; no array that is written overlaps another one, or MGK_OVERLAP. A path takes the kernels of
+ * the paths it includes too: I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
+ * packed: layout 1, a row for each output channel, of the input channels of its group. Sizes are 0 on any error. */
+enum { MGK_ALIGNMENT = 8 };
+
+MGK_API size_t mgk_qconv2d_prepared_size(mgk_path path, const mgk_qconv2d *layer);
+MGK_API mgk_status mgk_qconv2d_prepare(mgk_path path, const mgk_qconv2d *layer, const uint8_t *packed,
+                                       size_t packed_size, void *prepared, size_t prepared_size);
+MGK_API size_t mgk_qconv2d_workspace_size(const void *prepared, size_t prepared_size);
+
+/* codes and out are those of all images, sizes in bytes; images from image_begin to image_end are computed. */
+MGK_API mgk_status mgk_qconv2d_run(const void *prepared, size_t prepared_size, const uint8_t *codes, size_t codes_size,
+                                   void *out, size_t out_size, size_t image_begin, size_t image_end, void *workspace,
+                                   size_t workspace_size);
+
+/* The table of kernels of this build: 1 to mgk_qconv2d_kernels(), the best first. Another number has the name
+ * "unknown". kernel_of: the one a prepared layer runs on, 0 if it is none. */
+MGK_API unsigned mgk_qconv2d_kernels(void);
+MGK_API const char *mgk_qconv2d_kernel_name(unsigned kernel);
+MGK_API mgk_path mgk_qconv2d_kernel_path(unsigned kernel);
+MGK_API unsigned mgk_qconv2d_kernel_of(const void *prepared, size_t prepared_size);
+
+/* ---------------------------------------------------------------- other integer operations
+ *
+ * Codes are looked at before anything is computed: one outside its width is MGK_BAD_CODE.
  */
 
-/* Weights in the layout a path reads, made once from packed ones. NEON takes weights of 2 bits. The buffer may be
- * moved; it remembers path, width and shape, and a call with others is MGK_BAD_SHAPE. */
-MGK_API size_t mgk_qconv2d_prepared_size(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits);
-MGK_API mgk_status mgk_qconv2d_prepare(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits,
-                                       const uint8_t *packed, size_t packed_size, void *prepared, size_t prepared_size);
-
-/* Bytes of workspace of a call of mgk_qconv2d; 0 for a bad shape. */
-MGK_API size_t mgk_qconv2d_workspace(mgk_path path, const mgk_conv2d *conv);
-
-/* accumulators[image, row, column, out] = sum of weight * (code - zero[in]); outside of the image the difference is 0.
- * activation_bits: 1 to 8, every code is below 2^activation_bits. zero: one code an input channel, or NULL for zeros.
- * NEON takes activations of 1 and 2 bits and zero = NULL. */
-MGK_API mgk_status mgk_qconv2d(mgk_path path, const mgk_conv2d *conv, unsigned weight_bits, const void *prepared,
-                               size_t prepared_size, unsigned activation_bits, const uint8_t *codes,
-                               const uint8_t *zero, int32_t *accumulators, size_t image_begin, size_t image_end,
-                               void *workspace, size_t workspace_size);
-
 /* codes[p, c] = how many k have direction[c] * accumulators[p, c] >= thresholds[c, k], k < 2^bits - 1.
- * direction is +1 or -1; thresholds of a channel ascend (equals are allowed), or MGK_BAD_CODE. bits: 1 to 8. */
+ * direction is 1, -1 or 0; thresholds of a channel ascend (equals are allowed), or MGK_BAD_CODE. bits: 1 to 8. */
 MGK_API mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pixels, size_t channels,
                                   unsigned bits, const int32_t *thresholds, const int8_t *direction, uint8_t *codes);
 

@@ -58,7 +58,7 @@ static mgk_status lay_out_dense(const mgk_conv2d *conv, size_t element, mgk_work
     parts->weights = mgk_align((forward > backward ? forward : backward) * element);
     parts->image = mgk_align((image > gradient ? image : gradient) * element);
     parts->row = mgk_align(oh * ow * mgk_pad_lanes(conv->out_channels) * element);
-    parts->total = parts->taps + parts->weights + parts->image + parts->row + MGK_ALIGNMENT;
+    parts->total = parts->taps + parts->weights + parts->image + parts->row + MGK_FLOAT_ALIGNMENT;
     return MGK_OK;
 }
 
@@ -96,7 +96,8 @@ mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *con
     if (!mgk_has_path(path)) {
         return MGK_BAD_PATH;
     }
-    *aligned = (char *)workspace + (MGK_ALIGNMENT - (uintptr_t)workspace % MGK_ALIGNMENT) % MGK_ALIGNMENT;
+    *aligned =
+        (char *)workspace + (MGK_FLOAT_ALIGNMENT - (uintptr_t)workspace % MGK_FLOAT_ALIGNMENT) % MGK_FLOAT_ALIGNMENT;
     return MGK_OK;
 }
 

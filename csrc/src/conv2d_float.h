@@ -7,7 +7,7 @@
 /* Channels that are summed over come in blocks of this many (part of the definition of the bits). */
 enum { MGK_CHANNEL_BLOCK = 64 };
 /* Output channels are padded to a multiple of the widest vector in elements; workspaces start on its boundary. */
-enum { MGK_MAX_LANES = 16, MGK_ALIGNMENT = 64 };
+enum { MGK_MAX_LANES = 16, MGK_FLOAT_ALIGNMENT = 64 };
 /* A workspace in parts, sizes in bytes. */
 typedef struct mgk_workspace {
     size_t taps;    /* two size_t a tap; depthwise: the terms of an output */
@@ -33,7 +33,7 @@ static inline size_t mgk_ceil_div(size_t a, size_t b)
 
 static inline size_t mgk_align(size_t bytes)
 {
-    return (bytes + MGK_ALIGNMENT - 1) & ~(size_t)(MGK_ALIGNMENT - 1);
+    return (bytes + MGK_FLOAT_ALIGNMENT - 1) & ~(size_t)(MGK_FLOAT_ALIGNMENT - 1);
 }
 
 static inline size_t mgk_pad_lanes(size_t channels)

@@ -29,7 +29,7 @@ static mgk_status lay_out_depthwise(const mgk_conv2d *conv, size_t element, mgk_
     parts->weights = mgk_align((taps * lanes + MGK_MAX_LANES) * element);
     parts->image = mgk_align(((pixels > gradients ? pixels : gradients) * oc + MGK_MAX_LANES) * element);
     parts->row = mgk_align(strip * ow * lanes * element);
-    parts->total = parts->taps + parts->weights + parts->image + parts->row + MGK_ALIGNMENT;
+    parts->total = parts->taps + parts->weights + parts->image + parts->row + MGK_FLOAT_ALIGNMENT;
     return MGK_OK;
 }
 

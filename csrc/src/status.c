@@ -14,6 +14,8 @@ const char *mgk_status_name(mgk_status status)
     case MGK_BAD_CODE: return "MGK_BAD_CODE";
     case MGK_OVERFLOW: return "MGK_OVERFLOW";
     case MGK_BAD_VALUE: return "MGK_BAD_VALUE";
+    case MGK_OVERLAP: return "MGK_OVERLAP";
+    case MGK_MISALIGNED: return "MGK_MISALIGNED";
     }
     return "unknown";
 }

@@ -3,9 +3,12 @@
 
 #include "checked.h"
 
-/* -x, or the largest int32 for the smallest: it reaches the same thresholds as the 2^31 that does not fit. */
-static int32_t negate(int32_t x)
+/* direction * x; the largest int32 reaches the same thresholds as the 2^31 that does not fit. */
+static int32_t orient(int32_t x, int direction)
 {
+    if (direction >= 0) {
+        return direction > 0 ? x : 0;
+    }
     return x == INT32_MIN ? INT32_MAX : -x;
 }
 
@@ -31,7 +34,7 @@ void mgk_thresholds_scalar(const int32_t *accumulators, size_t pixels, size_t ch
 {
     for (size_t pixel = 0; pixel < pixels; pixel++) {
         for (size_t c = channel_begin; c < channel_end; c++) {
-            const int32_t x = direction[c] < 0 ? negate(accumulators[c]) : accumulators[c];
+            const int32_t x = orient(accumulators[c], direction[c]);
             codes[c] = (uint8_t)count_reached(thresholds + c * levels, levels, x);
         }
         accumulators += channels;
@@ -39,7 +42,7 @@ void mgk_thresholds_scalar(const int32_t *accumulators, size_t pixels, size_t ch
     }
 }
 
-static int all_ascend(const int32_t *thresholds, size_t channels, size_t levels)
+int mgk_thresholds_ascend(const int32_t *thresholds, size_t channels, size_t levels)
 {
     for (size_t c = 0; c < channels; c++) {
         for (size_t k = 1; k < levels; k++) {
@@ -51,10 +54,10 @@ static int all_ascend(const int32_t *thresholds, size_t channels, size_t levels)
     return 1;
 }
 
-static int all_directions(const int8_t *direction, size_t channels)
+int mgk_are_directions(const int8_t *direction, size_t channels)
 {
     for (size_t c = 0; c < channels; c++) {
-        if (direction[c] != 1 && direction[c] != -1) {
+        if (direction[c] < -1 || direction[c] > 1) {
             return 0;
         }
     }
@@ -67,7 +70,7 @@ mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pix
     if (accumulators == NULL || thresholds == NULL || direction == NULL || codes == NULL) {
         return MGK_NULL_POINTER;
     }
-    if ((path != MGK_SCALAR && path != MGK_NEON) || !mgk_has_path(path)) {
+    if (!mgk_has_path(path)) {
         return MGK_BAD_PATH;
     }
     if (!mgk_is_activation_width(bits)) {
@@ -80,11 +83,11 @@ mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pix
         !mgk_multiply(&table, channels)) {
         return MGK_BAD_SHAPE;
     }
-    if (!all_ascend(thresholds, channels, levels) || !all_directions(direction, channels)) {
+    if (!mgk_thresholds_ascend(thresholds, channels, levels) || !mgk_are_directions(direction, channels)) {
         return MGK_BAD_CODE;
     }
 #if defined(__aarch64__)
-    if (path == MGK_NEON) {
+    if (path != MGK_SCALAR) {
         mgk_thresholds_neon(accumulators, pixels, channels, levels, thresholds, direction, codes);
         return MGK_OK;
     }

@@ -16,10 +16,11 @@ static int32x4_t gather(const int32_t *thresholds, size_t levels)
     return vld1q_s32(four);
 }
 
-/* x, or -x where backward is all ones. Saturating: 2^31 reaches the same thresholds as 2^31 - 1. */
-static int32x4_t orient(int32x4_t x, uint32x4_t backward)
+/* direction * x. Saturating: 2^31 reaches the same thresholds as 2^31 - 1. */
+static int32x4_t orient(int32x4_t x, int32x4_t direction)
 {
-    return vbslq_s32(backward, vqnegq_s32(x), x);
+    const int32x4_t oriented = vbslq_s32(vcltzq_s32(direction), vqnegq_s32(x), x);
+    return vbicq_s32(oriented, vreinterpretq_s32_u32(vceqzq_s32(direction)));
 }
 
 static void run_block(const int32_t *accumulators, size_t pixels, size_t channels, size_t levels,
@@ -32,12 +33,12 @@ static void run_block(const int32_t *accumulators, size_t pixels, size_t channel
         high[k] = gather(thresholds + 4 * levels + k, levels);
     }
     const int16x8_t signs = vmovl_s8(vld1_s8(direction));
-    const uint32x4_t low_backward = vcltzq_s32(vmovl_s16(vget_low_s16(signs)));
-    const uint32x4_t high_backward = vcltzq_s32(vmovl_high_s16(signs));
+    const int32x4_t low_signs = vmovl_s16(vget_low_s16(signs));
+    const int32x4_t high_signs = vmovl_high_s16(signs);
 
     for (size_t pixel = 0; pixel < pixels; pixel++) {
-        const int32x4_t x_low = orient(vld1q_s32(accumulators), low_backward);
-        const int32x4_t x_high = orient(vld1q_s32(accumulators + 4), high_backward);
+        const int32x4_t x_low = orient(vld1q_s32(accumulators), low_signs);
+        const int32x4_t x_high = orient(vld1q_s32(accumulators + 4), high_signs);
         uint32x4_t count_low = vdupq_n_u32(0);
         uint32x4_t count_high = vdupq_n_u32(0);
         for (size_t k = 0; k < levels; k++) { /* a comparison that holds is all ones, which is -1 */

@@ -1,119 +1,121 @@
-/* The integer convolution against a plain loop in int64. Paths this processor has not are skipped, and said so. */
+/* Every kernel of the table against the definition in int64. Kernels this processor has not are skipped, and said so. */
 #include "conv_case.h"
 
-/* One output of the definition: taps outside of the image contribute nothing. */
-static int64_t define_output(const conv_case *k, const uint8_t *zero, size_t image, size_t y, size_t x, size_t o)
+static const mgk_qconv2d plain = {.conv = {.images = 1,
+                                           .height = 5,
+                                           .width = 4,
+                                           .in_channels = 3,
+                                           .kernel_height = 3,
+                                           .kernel_width = 3,
+                                           .out_channels = 5,
+                                           .stride_y = 1,
+                                           .stride_x = 1,
+                                           .pad_top = 1,
+                                           .pad_bottom = 1,
+                                           .pad_left = 1,
+                                           .pad_right = 1,
+                                           .dilation_y = 1,
+                                           .dilation_x = 1},
+                                  .groups = 1,
+                                  .activation_bits = 2,
+                                  .weight_bits = 2};
+
+/* Runs a layer on a kernel if it takes it; returns whether it does. */
+static int test_layer(unsigned kernel, mgk_qconv2d layer, int with_zero)
 {
-    const mgk_conv2d *c = &k->conv;
-    const int64_t top = ((int64_t)1 << k->weight_bits) - 1;
-    int64_t sum = 0;
-    for (size_t ky = 0; ky < c->kernel_height; ky++) {
-        for (size_t kx = 0; kx < c->kernel_width; kx++) {
-            const int64_t row = (int64_t)(y * c->stride_y + ky * c->dilation_y) - (int64_t)c->pad_top;
-            const int64_t column = (int64_t)(x * c->stride_x + kx * c->dilation_x) - (int64_t)c->pad_left;
-            if (row < 0 || row >= (int64_t)c->height || column < 0 || column >= (int64_t)c->width) {
-                continue;
-            }
-            const size_t pixel = (image * c->height + (size_t)row) * c->width + (size_t)column;
-            for (size_t i = 0; i < c->in_channels; i++) {
-                const size_t w = ((o * c->kernel_height + ky) * c->kernel_width + kx) * c->in_channels + i;
-                const int64_t weight = 2 * (int64_t)k->weight_codes[w] - top;
-                sum += weight * (k->codes[pixel * c->in_channels + i] - (zero != NULL ? zero[i] : 0));
-            }
-        }
+    const mgk_path path = mgk_qconv2d_kernel_path(kernel);
+    layer.kernel = kernel;
+    conv_case k = make_case(path, layer, with_zero);
+    const int taken = k.prepared_size > 0;
+    if (taken) {
+        prepare_case(path, &k);
+        CHECK_EQUAL(kernel, mgk_qconv2d_kernel_of(k.prepared, k.prepared_size));
+        CHECK_STATUS(MGK_OK, run_case(&k));
+        check_outputs(&k);
+    } else {
+        CHECK_STATUS(MGK_BAD_PATH, mgk_qconv2d_prepare(path, &k.layer, k.packed, k.packed_size, k.codes, SIZE_MAX));
     }
-    return sum;
+    free_case(&k);
+    return taken;
 }
 
-static void check_outputs(const conv_case *k, const uint8_t *zero)
+/* All operands at an end of their range, over this many terms: where a lane would overflow. */
+static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, uint8_t weight_code, uint8_t code)
 {
-    const int32_t *got = k->accumulators;
-    for (size_t image = 0; image < k->conv.images; image++) {
-        for (size_t y = 0; y < k->out_height; y++) {
-            for (size_t x = 0; x < k->out_width; x++) {
-                for (size_t o = 0; o < k->conv.out_channels; o++) {
-                    CHECK_EQUAL(define_output(k, zero, image, y, x, o), *got);
-                    got++;
-                }
-            }
-        }
-    }
-}
-
-static void test_random(mgk_path path, mgk_conv2d conv, unsigned weight_bits, unsigned activation_bits)
-{
-    conv_case k = make_case(path, conv, weight_bits, activation_bits);
-    prepare_case(path, &k);
-    CHECK_STATUS(MGK_OK, run_case(path, &k, NULL));
-    check_outputs(&k, NULL);
-    if (path == MGK_SCALAR) {
-        CHECK_STATUS(MGK_OK, run_case(path, &k, k.zero));
-        check_outputs(&k, k.zero);
+    const mgk_path path = mgk_qconv2d_kernel_path(kernel);
+    layer.conv = (mgk_conv2d){.images = 1,
+                              .height = 1,
+                              .width = 3,
+                              .in_channels = terms,
+                              .kernel_height = 1,
+                              .kernel_width = 1,
+                              .out_channels = 17,
+                              .stride_y = 1,
+                              .stride_x = 1,
+                              .dilation_y = 1,
+                              .dilation_x = 1};
+    layer.kernel = kernel;
+    conv_case k = make_case(path, layer, 0);
+    if (k.prepared_size > 0) {
+        memset(k.weight_codes, weight_code, 17 * terms);
+        memset(k.codes, code, k.inputs);
+        prepare_case(path, &k);
+        CHECK_STATUS(MGK_OK, run_case(&k));
+        check_outputs(&k);
     }
     free_case(&k);
 }
 
-/* All products of one sign and as large as they can be, over this many terms: where a lane would overflow. */
-static void test_extreme(mgk_path path, size_t terms, uint8_t weight_code)
+static void test_extremes(unsigned kernel)
 {
-    const mgk_conv2d conv = {.images = 1,
-                             .height = 1,
-                             .width = 3,
-                             .in_channels = terms,
-                             .kernel_height = 1,
-                             .kernel_width = 1,
-                             .out_channels = 17,
-                             .stride_y = 1,
-                             .stride_x = 1,
-                             .dilation_y = 1,
-                             .dilation_x = 1};
-    conv_case k = make_case(path, conv, 2, 2);
-    memset(k.weight_codes, weight_code, 17 * terms);
-    memset(k.codes, 3, k.inputs);
-    prepare_case(path, &k);
-    CHECK_STATUS(MGK_OK, run_case(path, &k, NULL));
-    for (size_t i = 0; i < k.outputs; i++) {
-        CHECK_EQUAL((weight_code == 3 ? 9 : -9) * (int64_t)terms, k.accumulators[i]);
+    static const size_t terms[] = {13, 14, 15, 28, 29, 3639, 3640, 3641, 3654, 3655, 7281};
+    for (unsigned bits = 1; bits <= 4; bits++) {
+        const uint8_t top = (uint8_t)((1u << bits) - 1);
+        mgk_qconv2d layer = plain;
+        layer.activation_bits = layer.weight_bits = bits;
+        for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+            test_extreme(kernel, layer, terms[i], 0, top);
+            test_extreme(kernel, layer, terms[i], top, top);
+            test_extreme(kernel, layer, terms[i], top, 0);
+        }
     }
-    free_case(&k);
 }
 
-/* Images in two calls, the second range first, are the images of one call. */
-static void test_ranges(mgk_path path)
+/* Images in three calls, in another order, are the images of one call; a prepared layer may be moved. */
+static void test_ranges(unsigned kernel)
 {
-    const mgk_conv2d conv = {.images = 3,
-                             .height = 5,
-                             .width = 4,
-                             .in_channels = 3,
-                             .kernel_height = 3,
-                             .kernel_width = 3,
-                             .out_channels = 5,
-                             .stride_y = 1,
-                             .stride_x = 1,
-                             .pad_top = 1,
-                             .pad_bottom = 1,
-                             .pad_left = 1,
-                             .pad_right = 1,
-                             .dilation_y = 1,
-                             .dilation_x = 1};
-    conv_case k = make_case(path, conv, 2, 2);
+    const mgk_path path = mgk_qconv2d_kernel_path(kernel);
+    mgk_qconv2d layer = plain;
+    layer.conv.images = 3;
+    layer.kernel = kernel;
+    conv_case k = make_case(path, layer, 0);
+    if (k.prepared_size == 0) {
+        free_case(&k);
+        return;
+    }
     prepare_case(path, &k);
+    uint8_t *moved = allocate(k.prepared_size);
+    memcpy(moved, k.prepared, k.prepared_size);
+    memset(k.prepared, 0xee, k.prepared_size);
     const size_t ranges[][2] = {{1, 3}, {2, 2}, {0, 1}};
     for (size_t r = 0; r < 3; r++) {
-        CHECK_STATUS(MGK_OK, mgk_qconv2d(path, &k.conv, 2, k.prepared, k.prepared_size, 2, k.codes, NULL,
-                                         k.accumulators, ranges[r][0], ranges[r][1], k.workspace, k.workspace_size));
+        CHECK_STATUS(MGK_OK, mgk_qconv2d_run(moved, k.prepared_size, k.codes, k.inputs, k.out, k.outputs * k.element,
+                                             ranges[r][0], ranges[r][1], k.workspace, k.workspace_size));
     }
-    check_outputs(&k, NULL);
+    check_outputs(&k);
+    free(moved);
     free_case(&k);
 }
 
-static mgk_conv2d random_conv(void)
+/* ---------------------------------------------------------------- layers at random */
+
+static mgk_conv2d random_conv(size_t groups)
 {
     mgk_conv2d c = {.images = 1 + random_below(2),
                     .kernel_height = 1 + random_below(4),
                     .kernel_width = 1 + random_below(4),
-                    .in_channels = 1 + random_below(20),
-                    .out_channels = 1 + random_below(35),
+                    .in_channels = groups * (1 + random_below(20)),
+                    .out_channels = groups * (1 + random_below(35)),
                     .stride_y = 1 + random_below(3),
                     .stride_x = 1 + random_below(3),
                     .pad_top = random_below(3),
@@ -122,31 +124,69 @@ static mgk_conv2d random_conv(void)
                     .pad_right = random_below(3),
                     .dilation_y = 1 + random_below(3),
                     .dilation_x = 1 + random_below(3)};
+    if (random_below(2) == 0) { /* the usual one, which fast kernels are made for */
+        c.kernel_height = c.kernel_width = random_below(3) == 0 ? 1 : 3;
+        c.dilation_y = c.dilation_x = 1;
+        c.stride_y = c.stride_x = 1 + random_below(2);
+        c.pad_top = c.pad_bottom = c.pad_left = c.pad_right = c.kernel_height / 2;
+    }
     c.height = (c.kernel_height - 1) * c.dilation_y + 1 + random_below(5);
     c.width = (c.kernel_width - 1) * c.dilation_x + 1 + random_below(12);
     return c;
 }
 
-int main(void)
+static mgk_qconv2d random_layer(void)
 {
     const unsigned widths[] = {1, 2, 3, 4, 8};
-    for (int i = 0; i < 100; i++) {
-        test_random(MGK_SCALAR, random_conv(), widths[random_below(5)], 1 + random_below(8));
+    mgk_qconv2d layer = plain;
+    layer.groups = random_below(3) == 0 ? 1 + random_below(4) : 1;
+    layer.conv = random_conv(layer.groups);
+    if (random_below(8) == 0) { /* depthwise */
+        layer.groups = layer.conv.in_channels;
+        layer.conv.out_channels = layer.groups * (1 + random_below(2));
     }
-    test_ranges(MGK_SCALAR);
-    if (mgk_has_path(MGK_NEON)) {
-        for (int i = 0; i < 100; i++) {
-            test_random(MGK_NEON, random_conv(), 2, 1 + random_below(2));
-        }
-        const size_t bounds[] = {13, 14, 15, 28, 29, 3639, 3640, 3641, 3654, 3655, 7281};
-        for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-            test_extreme(MGK_NEON, bounds[i], 0);
-            test_extreme(MGK_NEON, bounds[i], 3);
-        }
-        test_ranges(MGK_NEON);
-    } else {
-        printf("qconv2d: no NEON here, only the scalar path is tested\n");
+    layer.weight_bits = widths[random_below(5)];
+    layer.activation_bits = 1 + random_below(8);
+    if (random_below(2) == 0) {
+        layer.weight_bits = layer.activation_bits = 1 + random_below(4);
     }
-    test_extreme(MGK_SCALAR, 3641, 0);
+    layer.bipolar = layer.activation_bits == 1 && random_below(2) == 0;
+    layer.encoding = (mgk_encoding)random_below(3);
+    layer.weight_zero = (uint8_t)random_below(1u << layer.weight_bits);
+    if (layer.encoding == MGK_CODEBOOK && (layer.weight_bits == 1 || layer.weight_bits == 8)) {
+        layer.encoding = MGK_ODD;
+    }
+    mgk_epilogue *e = &layer.epilogue;
+    e->output = (mgk_output)random_below(4);
+    e->bits = 1 + random_below(random_below(4) == 0 ? 8 : 4);
+    e->rounding = (mgk_rounding)random_below(3);
+    e->low = e->output == MGK_REQUANTIZE_I16 ? -30000 + (int32_t)random_below(100) : (int32_t)random_below(20);
+    e->high = e->output == MGK_REQUANTIZE_I16 ? 32767 : 255;
+    e->zero = (int32_t)random_below(100) - 50;
+    return layer;
+}
+
+static void test_kernel(unsigned kernel)
+{
+    int taken = 0;
+    for (int i = 0; i < 2000 && taken < 150; i++) {
+        const mgk_qconv2d layer = random_layer();
+        taken += test_layer(kernel, layer, !layer.bipolar && random_below(4) == 0);
+    }
+    CHECK(taken > 20);
+    printf("qconv2d: %d random layers on %s\n", taken, mgk_qconv2d_kernel_name(kernel));
+    test_extremes(kernel);
+    test_ranges(kernel);
+}
+
+int main(void)
+{
+    for (unsigned kernel = 1; kernel <= mgk_qconv2d_kernels(); kernel++) {
+        if (mgk_has_path(mgk_qconv2d_kernel_path(kernel))) {
+            test_kernel(kernel);
+        } else {
+            printf("qconv2d: this processor has no path for %s\n", mgk_qconv2d_kernel_name(kernel));
+        }
+    }
     return check_result("qconv2d");
 }

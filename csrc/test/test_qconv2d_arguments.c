@@ -1,186 +1,363 @@
 /* Every bad argument of the integer convolution has its status, and nothing is written. */
 #include "conv_case.h"
 
-#define EXPECT(status, ...) CHECK_STATUS(status, mgk_qconv2d(__VA_ARGS__))
+static const mgk_qconv2d good = {.conv = {.images = 2,
+                                          .height = 4,
+                                          .width = 5,
+                                          .in_channels = 3,
+                                          .kernel_height = 3,
+                                          .kernel_width = 3,
+                                          .out_channels = 4,
+                                          .stride_y = 1,
+                                          .stride_x = 1,
+                                          .pad_top = 1,
+                                          .pad_bottom = 1,
+                                          .pad_left = 1,
+                                          .pad_right = 1,
+                                          .dilation_y = 1,
+                                          .dilation_x = 1},
+                                 .groups = 1,
+                                 .activation_bits = 2,
+                                 .weight_bits = 2,
+                                 .epilogue = {.output = MGK_CODES, .bits = 2}};
 
-static const mgk_conv2d good = {.images = 2,
-                                .height = 4,
-                                .width = 5,
-                                .in_channels = 3,
-                                .kernel_height = 3,
-                                .kernel_width = 3,
-                                .out_channels = 4,
-                                .stride_y = 1,
-                                .stride_x = 1,
-                                .pad_top = 1,
-                                .pad_bottom = 1,
-                                .pad_left = 1,
-                                .pad_right = 1,
-                                .dilation_y = 1,
-                                .dilation_x = 1};
-
-static void expect_bad_shape(mgk_conv2d conv)
+/* Prepares a layer that is bad: the status, no size, and nothing written. */
+static void expect(mgk_status status, const mgk_qconv2d *layer)
 {
-    size_t height = 77, width = 77;
-    uint8_t some[1] = {0};
-    int32_t sums[1] = {0};
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_conv2d_output(&conv, &height, &width));
-    CHECK(height == 77 && width == 77);
-    CHECK_EQUAL(0, mgk_qconv2d_prepared_size(MGK_SCALAR, &conv, 2));
-    CHECK_EQUAL(0, mgk_qconv2d_workspace(MGK_SCALAR, &conv));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_qconv2d_prepare(MGK_SCALAR, &conv, 2, some, SIZE_MAX, some, SIZE_MAX));
-    EXPECT(MGK_BAD_SHAPE, MGK_SCALAR, &conv, 2, some, SIZE_MAX, 2, some, NULL, sums, 0, 1, some, SIZE_MAX);
+    static uint64_t buffer[64];
+    static const uint8_t packed[1];
+    memset(buffer, 0x77, sizeof buffer);
+    CHECK_EQUAL(0, mgk_qconv2d_prepared_size(MGK_SCALAR, layer));
+    CHECK_STATUS(status, mgk_qconv2d_prepare(MGK_SCALAR, layer, packed, SIZE_MAX, buffer, SIZE_MAX));
+    for (size_t i = 0; i < sizeof buffer; i++) {
+        CHECK_EQUAL(0x77, ((const uint8_t *)buffer)[i]);
+    }
 }
 
-static void test_shapes(void)
+/* ---------------------------------------------------------------- shapes */
+
+static void expect_bad_shape(const mgk_qconv2d *layer)
+{
+    size_t height = 77, width = 77;
+    CHECK_STATUS(MGK_BAD_SHAPE, mgk_conv2d_output(&layer->conv, &height, &width));
+    CHECK(height == 77 && width == 77);
+    expect(MGK_BAD_SHAPE, layer);
+}
+
+static void test_shapes(const mgk_qconv2d *valid)
 {
     /* each size of the shape zero in turn; the paddings may be */
-    const size_t fields = sizeof good / sizeof(size_t);
+    enum { FIELDS = sizeof(mgk_conv2d) / sizeof(size_t) };
     const size_t first_pad = offsetof(mgk_conv2d, pad_top) / sizeof(size_t);
-    for (size_t f = 0; f < fields; f++) {
-        mgk_conv2d conv = good;
-        size_t values[sizeof good / sizeof(size_t)];
-        memcpy(values, &conv, sizeof conv);
+    for (size_t f = 0; f < FIELDS; f++) {
+        mgk_qconv2d layer = *valid;
+        size_t values[FIELDS];
+        memcpy(values, &layer.conv, sizeof layer.conv);
         values[f] = 0;
-        memcpy(&conv, values, sizeof conv);
+        memcpy(&layer.conv, values, sizeof layer.conv);
         if (f < first_pad || f >= first_pad + 4) {
-            expect_bad_shape(conv);
+            expect_bad_shape(&layer);
         }
         values[f] = SIZE_MAX; /* too large for the others, or no output; as a stride it is fine */
-        memcpy(&conv, values, sizeof conv);
+        memcpy(&layer.conv, values, sizeof layer.conv);
         if (f != offsetof(mgk_conv2d, stride_y) / sizeof(size_t) &&
             f != offsetof(mgk_conv2d, stride_x) / sizeof(size_t)) {
-            expect_bad_shape(conv);
+            expect_bad_shape(&layer);
         }
     }
-    mgk_conv2d conv = good;
-    conv.kernel_height = 7; /* 4 + 2 rows */
-    expect_bad_shape(conv);
-    conv.stride_y = SIZE_MAX;
-    expect_bad_shape(conv);
-    conv.stride_y = 1;
-    conv.kernel_height = 6;
+    mgk_qconv2d layer = *valid;
+    layer.conv.kernel_height = 7; /* 4 + 2 rows */
+    expect_bad_shape(&layer);
+    layer.conv.stride_y = SIZE_MAX;
+    expect_bad_shape(&layer);
+    layer = *valid;
+    layer.conv.images = SIZE_MAX / 100; /* times 60 bytes of input fit, times 320 of output do not */
+    expect_bad_shape(&layer);
+    layer = *valid;
+    layer.groups = 0;
+    expect(MGK_BAD_SHAPE, &layer);
+    layer.groups = 3; /* not of 4 output channels */
+    expect(MGK_BAD_SHAPE, &layer);
+    layer.groups = 4; /* not of 3 input channels */
+    expect(MGK_BAD_SHAPE, &layer);
+    layer = *valid;
+    layer.conv.height = layer.conv.width = 1;
+    layer.conv.pad_left = layer.conv.pad_top = (size_t)1 << 30; /* a border that no memory holds, but few outputs */
+    layer.conv.stride_y = layer.conv.stride_x = (size_t)1 << 31;
+    layer.conv.in_channels = 8; /* 2^63 codes fit a size_t, as int16 they do not */
+    layer.zero = NULL;
+    expect(MGK_BAD_SHAPE, &layer);
+}
+
+static void test_outputs(void)
+{
+    mgk_conv2d conv = good.conv;
     size_t height, width;
+    conv.kernel_height = 6;
     CHECK_STATUS(MGK_OK, mgk_conv2d_output(&conv, &height, &width));
     CHECK(height == 1 && width == 5);
-    conv = good;
+    conv = good.conv;
     conv.stride_x = 2;
     conv.dilation_x = 3; /* (5 + 2 - 6 - 1) / 2 + 1 */
     CHECK_STATUS(MGK_OK, mgk_conv2d_output(&conv, &height, &width));
     CHECK(height == 4 && width == 1);
-    conv = good;
-    conv.images = SIZE_MAX / 100; /* times 60 bytes of input fit, times 320 of output do not */
-    expect_bad_shape(conv);
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(NULL, &height, &width));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(&conv, NULL, &width));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_conv2d_output(&conv, &height, NULL));
 }
 
-static void test_prepare(mgk_path path, conv_case *k)
+/* ---------------------------------------------------------------- operands and epilogues */
+
+/* Expects a status of a layer that differs from the valid one in one field. */
+#define EXPECT_WITH(status, field, value) \
+    do {                                  \
+        mgk_qconv2d changed = *valid;     \
+        changed.field = (value);          \
+        expect(status, &changed);         \
+    } while (0)
+
+static void test_operands(const mgk_qconv2d *valid)
 {
-    const size_t packed = k->packed_size;
-    const size_t size = k->prepared_size;
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, NULL, 2, k->packed, packed, k->prepared, size));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, &good, 2, NULL, packed, k->prepared, size));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed, NULL, size));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed - 1, k->prepared, size));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_qconv2d_prepare(path, &good, 2, k->packed, packed, k->prepared, size - 1));
-    CHECK_STATUS(MGK_BAD_BITS, mgk_qconv2d_prepare(path, &good, 0, k->packed, packed, k->prepared, size));
-    CHECK_STATUS(MGK_BAD_BITS, mgk_qconv2d_prepare(path, &good, 9, k->packed, packed, k->prepared, size));
-    CHECK_STATUS(MGK_BAD_PATH, mgk_qconv2d_prepare(MGK_AVX2, &good, 2, k->packed, packed, k->prepared, size));
-    CHECK_EQUAL(0, mgk_qconv2d_prepared_size(path, &good, 9));
-    CHECK_EQUAL(0, mgk_qconv2d_prepared_size(MGK_AVX2, &good, 2));
-    CHECK_EQUAL(0, mgk_qconv2d_prepared_size(path, NULL, 2));
-    CHECK_EQUAL(0, mgk_qconv2d_workspace(MGK_AVX2, &good));
-    CHECK_EQUAL(0, mgk_qconv2d_workspace(path, NULL));
+    const uint8_t too_large[] = {0, 3, 4};
+    EXPECT_WITH(MGK_BAD_BITS, activation_bits, 0);
+    EXPECT_WITH(MGK_BAD_BITS, activation_bits, 9);
+    EXPECT_WITH(MGK_BAD_BITS, activation_bits, UINT32_MAX);
+    EXPECT_WITH(MGK_BAD_BITS, bipolar, 1); /* of 2 bits */
+    EXPECT_WITH(MGK_BAD_VALUE, bipolar, 2);
+    EXPECT_WITH(MGK_BAD_CODE, zero, too_large);
+    const unsigned widths[] = {0, 5, 6, 7, 9, 32, UINT32_MAX};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        EXPECT_WITH(MGK_BAD_BITS, weight_bits, widths[i]);
+    }
+    EXPECT_WITH(MGK_BAD_VALUE, encoding, (mgk_encoding)3);
+    EXPECT_WITH(MGK_BAD_VALUE, flush_from_weights, 2);
+    EXPECT_WITH(MGK_BAD_PATH, kernel, mgk_qconv2d_kernels() + 1);
+    EXPECT_WITH(MGK_BAD_PATH, kernel, UINT32_MAX);
+
+    mgk_qconv2d layer = *valid;
+    layer.activation_bits = 1;
+    layer.bipolar = 1;
+    layer.zero = too_large;
+    expect(MGK_BAD_VALUE, &layer);
+    layer = *valid;
+    layer.encoding = MGK_OFFSET;
+    layer.weight_zero = 4;
+    expect(MGK_BAD_CODE, &layer);
+    layer.encoding = MGK_CODEBOOK;
+    layer.codebook = NULL;
+    expect(MGK_NULL_POINTER, &layer);
+    layer.weight_bits = 1;
+    expect(MGK_BAD_BITS, &layer);
+    layer.weight_bits = 8;
+    expect(MGK_BAD_BITS, &layer);
 }
 
-static void test_run(mgk_path path, conv_case *k)
+static void test_epilogues(const mgk_qconv2d *valid)
 {
-    void *work = k->workspace;
-    const void *ready = k->prepared;
-    const size_t p = k->prepared_size;
-    const size_t w = k->workspace_size;
-    int32_t *out = k->accumulators;
-    EXPECT(MGK_NULL_POINTER, path, NULL, 2, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_NULL_POINTER, path, &good, 2, NULL, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_NULL_POINTER, path, &good, 2, ready, p, 2, NULL, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_NULL_POINTER, path, &good, 2, ready, p, 2, k->codes, NULL, NULL, 0, 2, work, w);
-    EXPECT(MGK_NULL_POINTER, path, &good, 2, ready, p, 2, k->codes, NULL, out, 0, 2, NULL, w);
-    EXPECT(MGK_BAD_PATH, MGK_AVX2, &good, 2, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_PATH, (mgk_path)99, &good, 2, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_BITS, path, &good, 0, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_BITS, path, &good, 9, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_BITS, path, &good, 2, ready, p, 0, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_BITS, path, &good, 2, ready, p, 9, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BAD_RANGE, path, &good, 2, ready, p, 2, k->codes, NULL, out, 2, 1, work, w);
-    EXPECT(MGK_BAD_RANGE, path, &good, 2, ready, p, 2, k->codes, NULL, out, 0, 3, work, w);
-    EXPECT(MGK_BUFFER_TOO_SMALL, path, &good, 2, ready, p - 1, 2, k->codes, NULL, out, 0, 2, work, w);
-    EXPECT(MGK_BUFFER_TOO_SMALL, path, &good, 2, ready, p, 2, k->codes, NULL, out, 0, 2, work, w - 1);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.output, (mgk_output)4);
+    EXPECT_WITH(MGK_BAD_BITS, epilogue.bits, 0);
+    EXPECT_WITH(MGK_BAD_BITS, epilogue.bits, 9);
+    EXPECT_WITH(MGK_NULL_POINTER, epilogue.thresholds, NULL);
+    EXPECT_WITH(MGK_NULL_POINTER, epilogue.direction, NULL);
+    EXPECT_WITH(MGK_MISALIGNED, epilogue.thresholds,
+                (const int32_t *)(const void *)((const uint8_t *)valid->epilogue.thresholds + 2));
+    int32_t descending[12] = {0};
+    descending[10] = 1;
+    EXPECT_WITH(MGK_BAD_CODE, epilogue.thresholds, descending);
+    const int8_t directions[2][4] = {{1, -1, 0, 2}, {-2, 1, 1, 1}};
+    EXPECT_WITH(MGK_BAD_CODE, epilogue.direction, directions[0]);
+    EXPECT_WITH(MGK_BAD_CODE, epilogue.direction, directions[1]);
+}
 
-    k->codes[k->inputs - 1] = 4; /* in the last image */
-    CHECK_STATUS(MGK_BAD_CODE, run_case(path, k, NULL));
-    k->codes[k->inputs - 1] = 3;
-    if (path == MGK_NEON) {
-        CHECK_STATUS(MGK_BAD_PATH, run_case(path, k, k->zero));
-        EXPECT(MGK_BAD_BITS, path, &good, 2, ready, p, 3, k->codes, NULL, out, 0, 2, work, w);
-    } else {
-        k->zero[2] = 4;
-        CHECK_STATUS(MGK_BAD_CODE, run_case(path, k, k->zero));
-        k->zero[2] = 3;
-    }
-
-    mgk_conv2d other = good;
-    other.in_channels = 4; /* 4 x 3 outputs take as many prepared bytes as 3 x 4 */
-    other.out_channels = 3;
-    EXPECT(MGK_BAD_SHAPE, path, &other, 2, ready, SIZE_MAX, 2, k->codes, NULL, out, 0, 1, work, SIZE_MAX);
-    if (path == MGK_SCALAR) { /* weights of 2 bits, run as if of 1 */
-        EXPECT(MGK_BAD_SHAPE, path, &good, 1, ready, p, 2, k->codes, NULL, out, 0, 2, work, w);
-    }
-    for (size_t i = 0; i < k->outputs; i++) {
-        CHECK_EQUAL(0x55555555, out[i]);
-    }
-    CHECK_STATUS(MGK_OK, run_case(path, k, NULL));
+static void test_requantization(mgk_qconv2d layer)
+{
+    layer.epilogue.output = MGK_REQUANTIZE_U8;
+    layer.epilogue.high = 255;
+    const mgk_qconv2d *valid = &layer;
+    CHECK(mgk_qconv2d_prepared_size(MGK_SCALAR, valid) > 0);
+    const uint8_t shifts[4] = {0, 62, 5, 63};
+    EXPECT_WITH(MGK_NULL_POINTER, epilogue.multiplier, NULL);
+    EXPECT_WITH(MGK_NULL_POINTER, epilogue.shift, NULL);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.shift, shifts);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.rounding, (mgk_rounding)3);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.low, -1);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.low, 256);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.high, 256);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.high, -1);
+    const uint8_t *odd = (const uint8_t *)layer.epilogue.multiplier + 1;
+    EXPECT_WITH(MGK_MISALIGNED, epilogue.multiplier, (const int32_t *)(const void *)odd);
+    EXPECT_WITH(MGK_MISALIGNED, epilogue.bias, (const int32_t *)(const void *)odd);
+    /* 27 terms of at most 9 */
+    const int32_t biases[4][4] = {
+        {0, 0, 0, INT32_MAX - 243}, {0, 0, 0, INT32_MAX - 242}, {INT32_MIN + 243, 0, 0, 0}, {INT32_MIN + 242, 0, 0, 0}};
+    layer.epilogue.bias = biases[0];
+    CHECK(mgk_qconv2d_prepared_size(MGK_SCALAR, valid) > 0);
+    layer.epilogue.bias = biases[2];
+    CHECK(mgk_qconv2d_prepared_size(MGK_SCALAR, valid) > 0);
+    EXPECT_WITH(MGK_OVERFLOW, epilogue.bias, biases[1]);
+    EXPECT_WITH(MGK_OVERFLOW, epilogue.bias, biases[3]);
+    layer.epilogue.bias = NULL;
+    layer.epilogue.output = MGK_REQUANTIZE_I16;
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.low, INT16_MIN - 1);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.high, INT16_MAX + 1);
+    EXPECT_WITH(MGK_BAD_VALUE, epilogue.high, INT32_MIN);
 }
 
 /* 255 * 255 * 33,025 terms is the last that fits an int32. */
 static void test_overflow(void)
 {
-    mgk_conv2d conv = good;
-    uint8_t some[4] = {0};
-    int32_t sums[1] = {0};
-    conv.kernel_height = conv.kernel_width = 1;
-    conv.in_channels = 33026;
-    EXPECT(MGK_OVERFLOW, MGK_SCALAR, &conv, 8, some, SIZE_MAX, 8, some, NULL, sums, 0, 1, some, SIZE_MAX);
-    conv.images = conv.height = conv.width = conv.out_channels = 1;
-    conv.in_channels = 33025;
-    conv.pad_top = conv.pad_bottom = conv.pad_left = conv.pad_right = 0;
-    conv_case k = make_case(MGK_SCALAR, conv, 8, 8);
+    mgk_qconv2d layer = good;
+    layer.epilogue.output = MGK_ACCUMULATORS;
+    layer.activation_bits = layer.weight_bits = 8;
+    layer.conv.kernel_height = layer.conv.kernel_width = 1;
+    layer.conv.in_channels = 33026;
+    expect(MGK_OVERFLOW, &layer);
+    layer.conv.images = layer.conv.height = layer.conv.width = layer.conv.out_channels = 1;
+    layer.conv.pad_top = layer.conv.pad_bottom = layer.conv.pad_left = layer.conv.pad_right = 0;
+    expect(MGK_OVERFLOW, &layer);
+    layer.conv.in_channels = 33025;
+    conv_case k = make_case(MGK_SCALAR, layer, 0);
     memset(k.weight_codes, 0, k.row_length);
     memset(k.codes, 255, k.inputs);
     prepare_case(MGK_SCALAR, &k);
-    CHECK_STATUS(MGK_OK, run_case(MGK_SCALAR, &k, NULL));
-    CHECK_EQUAL(-(int64_t)255 * 255 * 33025, k.accumulators[0]);
+    CHECK_STATUS(MGK_OK, run_case(&k));
+    CHECK_EQUAL(-(int64_t)255 * 255 * 33025, stored(&k, 0));
     free_case(&k);
+}
+
+/* ---------------------------------------------------------------- buffers */
+
+#define PREPARE(status, ...) CHECK_STATUS(status, mgk_qconv2d_prepare(MGK_SCALAR, __VA_ARGS__))
+#define RUN(status, ...) CHECK_STATUS(status, mgk_qconv2d_run(__VA_ARGS__))
+
+static void test_prepare(conv_case *k)
+{
+    const mgk_qconv2d *layer = &k->layer;
+    const size_t packed = k->packed_size;
+    const size_t size = k->prepared_size;
+    PREPARE(MGK_NULL_POINTER, NULL, k->packed, packed, k->prepared, size);
+    PREPARE(MGK_NULL_POINTER, layer, NULL, packed, k->prepared, size);
+    PREPARE(MGK_NULL_POINTER, layer, k->packed, packed, NULL, size);
+    PREPARE(MGK_BUFFER_TOO_SMALL, layer, k->packed, packed - 1, k->prepared, size);
+    PREPARE(MGK_BUFFER_TOO_SMALL, layer, k->packed, packed, k->prepared, size - 1);
+    uint8_t *larger = allocate(size + MGK_ALIGNMENT);
+    for (size_t i = 1; i < MGK_ALIGNMENT; i++) {
+        PREPARE(MGK_MISALIGNED, layer, k->packed, packed, larger + i, size);
+    }
+    memcpy(larger, layer, sizeof *layer); /* everything it reads, inside of what it would write */
+    PREPARE(MGK_OVERLAP, (const mgk_qconv2d *)(const void *)larger, k->packed, packed, larger, size);
+    PREPARE(MGK_OVERLAP, layer, larger, packed, larger, size);
+    PREPARE(MGK_OVERLAP, layer, larger + size - 1, packed, larger, size);
+    const mgk_path paths[] = {MGK_SCALAR, MGK_NEON, MGK_AVX2, MGK_AVX512, MGK_DOTPROD, MGK_I8MM, MGK_VNNI};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        CHECK_EQUAL(mgk_has_path(paths[i]), mgk_qconv2d_prepared_size(paths[i], layer) > 0);
+    }
+    CHECK_EQUAL(0, mgk_qconv2d_prepared_size((mgk_path)99, layer));
+    CHECK_EQUAL(0, mgk_qconv2d_prepared_size((mgk_path)-1, layer));
+    free(larger);
+}
+
+static void test_prepared(conv_case *k)
+{
+    const size_t p = k->prepared_size;
+    CHECK_EQUAL(0, mgk_qconv2d_workspace_size(NULL, p));
+    CHECK_EQUAL(0, mgk_qconv2d_workspace_size(k->prepared, p - 1));
+    CHECK_EQUAL(0, mgk_qconv2d_workspace_size(k->prepared, 0));
+    CHECK_EQUAL(0, mgk_qconv2d_workspace_size(k->prepared + 1, p - 1));
+    CHECK_EQUAL(0, mgk_qconv2d_kernel_of(NULL, p));
+    for (size_t i = 0; i < 200; i += 8) { /* a bit of its beginning flipped */
+        k->prepared[i] ^= 4;
+        CHECK_EQUAL(0, mgk_qconv2d_workspace_size(k->prepared, p));
+        CHECK_STATUS(MGK_BAD_VALUE, run_case(k));
+        k->prepared[i] ^= 4;
+    }
+}
+
+static void test_run(conv_case *k)
+{
+    const void *ready = k->prepared;
+    uint8_t *work = k->workspace;
+    uint8_t *out = k->out;
+    const uint8_t *codes = k->codes;
+    const size_t p = k->prepared_size, w = k->workspace_size, c = k->inputs, o = k->outputs * k->element;
+    RUN(MGK_NULL_POINTER, NULL, p, codes, c, out, o, 0, 2, work, w);
+    RUN(MGK_NULL_POINTER, ready, p, NULL, c, out, o, 0, 2, work, w);
+    RUN(MGK_NULL_POINTER, ready, p, codes, c, NULL, o, 0, 2, work, w);
+    RUN(MGK_NULL_POINTER, ready, p, codes, c, out, o, 0, 2, NULL, w);
+    RUN(MGK_BAD_RANGE, ready, p, codes, c, out, o, 2, 1, work, w);
+    RUN(MGK_BAD_RANGE, ready, p, codes, c, out, o, 0, 3, work, w);
+    RUN(MGK_BAD_RANGE, ready, p, codes, c, out, o, SIZE_MAX, SIZE_MAX, work, w);
+    RUN(MGK_BUFFER_TOO_SMALL, ready, p - 1, codes, c, out, o, 0, 2, work, w);
+    RUN(MGK_BUFFER_TOO_SMALL, ready, p, codes, c - 1, out, o, 0, 2, work, w);
+    RUN(MGK_BUFFER_TOO_SMALL, ready, p, codes, c, out, o - 1, 0, 2, work, w);
+    RUN(MGK_BUFFER_TOO_SMALL, ready, p, codes, c, out, o, 0, 2, work, w - 1);
+    RUN(MGK_MISALIGNED, ready, p, codes, c, out, o, 0, 2, work + 1, w);
+    if (k->element > 1) {
+        RUN(MGK_MISALIGNED, ready, p, codes, c, out + 1, o, 0, 2, work, w);
+    }
+    RUN(MGK_OVERLAP, ready, p, codes, c, work, o, 0, 2, work, w);
+    RUN(MGK_OVERLAP, ready, p, codes, c, k->prepared + (p - 8), o, 0, 2, work, w);
+    RUN(MGK_OVERLAP, ready, p, codes, c, out, o, 0, 2, k->prepared, w);
+    RUN(MGK_OVERLAP, ready, p, work + w - 1, c, out, o, 0, 2, work, w);
+    const size_t shared = c > o ? c : o;
+    uint8_t *both = allocate(shared + o);
+    memset(both, 0, shared + o);
+    RUN(MGK_OVERLAP, ready, p, both, c, both, o, 0, 2, work, w); /* in place */
+    RUN(MGK_OVERLAP, ready, p, both + o - 1, c, both, o, 0, 2, work, w);
+    free(both);
+
+    k->codes[c - 1] = 4; /* in the last image */
+    CHECK_STATUS(MGK_BAD_CODE, run_case(k));
+    RUN(MGK_OK, ready, p, codes, c, out, o, 0, 0, work, w); /* which is not looked at */
+    k->codes[c - 1] = 3;
+    for (size_t i = 0; i < o; i++) {
+        CHECK_EQUAL(0x55, out[i]);
+    }
+    CHECK_STATUS(MGK_OK, run_case(k));
+    check_outputs(k);
+}
+
+/* uint8 arrays may begin anywhere. */
+static void test_odd_addresses(const conv_case *k)
+{
+    const size_t o = k->outputs * k->element;
+    uint8_t *codes = allocate(k->inputs + 1);
+    uint8_t *packed = allocate(k->packed_size + 1);
+    uint8_t *out = allocate(o + 1);
+    memcpy(codes + 1, k->codes, k->inputs);
+    memcpy(packed + 1, k->packed, k->packed_size);
+    PREPARE(MGK_OK, &k->layer, packed + 1, k->packed_size, k->prepared, k->prepared_size);
+    if (k->element == 1) {
+        RUN(MGK_OK, k->prepared, k->prepared_size, codes + 1, k->inputs, out + 1, o, 0, 2, k->workspace,
+            k->workspace_size);
+        CHECK_EQUAL(0, memcmp(out + 1, k->out, o));
+    }
+    free(codes);
+    free(packed);
+    free(out);
 }
 
 int main(void)
 {
-    test_shapes();
+    test_outputs();
     test_overflow();
-    const mgk_path paths[] = {MGK_SCALAR, MGK_NEON};
-    for (size_t i = 0; i < 2; i++) {
-        if (mgk_has_path(paths[i])) {
-            conv_case k = make_case(paths[i], good, 2, 2);
-            test_prepare(paths[i], &k);
-            prepare_case(paths[i], &k);
-            test_run(paths[i], &k);
-            free_case(&k);
+    for (int output = MGK_ACCUMULATORS; output <= MGK_REQUANTIZE_I16; output++) {
+        mgk_qconv2d layer = good;
+        layer.epilogue.output = (mgk_output)output;
+        layer.epilogue.high = 100;
+        conv_case k = make_case(MGK_SCALAR, layer, output != MGK_ACCUMULATORS);
+        test_shapes(&k.layer);
+        test_operands(&k.layer);
+        if (output == MGK_CODES) {
+            test_epilogues(&k.layer);
+            test_requantization(k.layer);
         }
-    }
-    if (!mgk_has_path(MGK_NEON)) {
-        uint8_t some[1] = {0};
-        CHECK_STATUS(MGK_BAD_PATH, mgk_qconv2d_prepare(MGK_NEON, &good, 2, some, SIZE_MAX, some, SIZE_MAX));
+        test_prepare(&k);
+        prepare_case(MGK_SCALAR, &k);
+        test_prepared(&k);
+        test_run(&k);
+        test_odd_addresses(&k);
+        free_case(&k);
     }
     return check_result("qconv2d_arguments");
 }

@@ -8,7 +8,7 @@ int main(void)
     CHECK(strcmp(mgk_status_name(MGK_OK), "MGK_OK") == 0);
     CHECK(strcmp(mgk_status_name(MGK_OVERFLOW), "MGK_OVERFLOW") == 0);
     CHECK(strcmp(mgk_status_name((mgk_status)99), "unknown") == 0);
-    for (int a = MGK_OK; a <= MGK_BAD_VALUE; a++) {
+    for (int a = MGK_OK; a <= MGK_MISALIGNED; a++) {
         CHECK(strncmp(mgk_status_name((mgk_status)a), "MGK_", 4) == 0);
         for (int b = MGK_OK; b < a; b++) {
             CHECK(strcmp(mgk_status_name((mgk_status)a), mgk_status_name((mgk_status)b)) != 0);

@@ -69,13 +69,13 @@ static void test_arguments(mgk_path path)
     CHECK_STATUS(MGK_NULL_POINTER, mgk_thresholds(path, accumulators, 1, 2, 2, NULL, direction, codes));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_thresholds(path, accumulators, 1, 2, 2, thresholds, NULL, codes));
     CHECK_STATUS(MGK_NULL_POINTER, mgk_thresholds(path, accumulators, 1, 2, 2, thresholds, direction, NULL));
-    CHECK_STATUS(MGK_BAD_PATH, mgk_thresholds(MGK_AVX2, accumulators, 1, 2, 2, thresholds, direction, codes));
+    CHECK_STATUS(MGK_BAD_PATH, mgk_thresholds((mgk_path)99, accumulators, 1, 2, 2, thresholds, direction, codes));
     CHECK_STATUS(MGK_BAD_BITS, mgk_thresholds(path, accumulators, 1, 2, 0, thresholds, direction, codes));
     CHECK_STATUS(MGK_BAD_BITS, mgk_thresholds(path, accumulators, 1, 2, 9, thresholds, direction, codes));
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_thresholds(path, accumulators, 0, 2, 2, thresholds, direction, codes));
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_thresholds(path, accumulators, 1, 0, 2, thresholds, direction, codes));
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_thresholds(path, accumulators, SIZE_MAX / 2, 2, 2, thresholds, direction, codes));
-    direction[1] = 0;
+    direction[1] = 2;
     CHECK_STATUS(MGK_BAD_CODE, mgk_thresholds(path, accumulators, 1, 2, 2, thresholds, direction, codes));
     direction[1] = -1;
     thresholds[5] = 1;

@@ -59,7 +59,7 @@ class Row:
 
 def compare_operation(op: Operation, x: np.ndarray, runner: Runner) -> Row:
     """One operation on one input: does the runner give the bits of ``op.run``?"""
-    row = Row(op.name, runner.target.name, runner.path_of(op), runner.name)
+    row = Row(op.name, runner.target.name, runner.path_of(op, x.shape[1:]), runner.name)
     row.add(op.run(x), runner.run_operation(op, x))
     return row
 
@@ -90,10 +90,11 @@ def compare_program(
         For each runner one row an operation, in their order.
     """
     program.check(pixels)
+    shapes = [program.input_shape, *(values.shape for values in program.values()[:-1])]
     rows = [
         [
-            Row(f"{position} {op.name}", runner.target.name, runner.path_of(op), runner.name)
-            for position, op in enumerate(program.ops)
+            Row(f"{position} {op.name}", runner.target.name, runner.path_of(op, shape), runner.name)
+            for position, (op, shape) in enumerate(zip(program.ops, shapes, strict=True))
         ]
         for runner in runners
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import InputError
-from quant.runtime import Argument, Out
+from quant.runtime import Argument, Out, Struct
 from verify.kernels.elf import read_image
 
 __all__ = ["EmulatedTarget", "EmulationError"]
@@ -81,6 +81,7 @@ class EmulatedTarget:
         self.instructions = 0
         self._unicorn, self._registers = _import_unicorn()
         self._buffers: list[tuple[int, int]] = []  # address of the first byte behind each, and its size
+        self._written: list[tuple[np.ndarray, int]] = []  # arrays to copy back, and their addresses
         self._fault = ""
         self._core = self._make_core()
         stubs = self._map_stubs()
@@ -106,21 +107,21 @@ class EmulatedTarget:
         if function not in self._functions:
             raise InputError(f"{self.name}: the library has no function {function}")
         self._buffers.clear()
+        self._written.clear()
         self._fault, self.instructions = "", 0
         mapped: list[tuple[int, int]] = []
         try:
             values = [self._place(argument, mapped) for argument in arguments]
             self._set_arguments(values)
             self._execute(function)
-            self._copy_back(arguments)
+            self._copy_back()
         finally:
             for address, size in mapped:
                 self._core.mem_unmap(address, size)
         return int(self._core.reg_read(self._registers.UC_ARM64_REG_X0))
 
-    def status_name(self, status: int) -> str:
-        address = self.call("mgk_status_name", status)
-        return self.read_string(address)
+    def name_of(self, function: str, number: int) -> str:
+        return self.read_string(self.call(function, number))
 
     def read_string(self, address: int) -> str:
         """The string a function's result points to."""
@@ -152,10 +153,18 @@ class EmulatedTarget:
         """The argument's register: an integer, or the address its array was given."""
         if argument is None:
             return 0
-        if not isinstance(argument, (np.ndarray, Out)):
-            return int(argument) % (1 << 64)
-        writable = isinstance(argument, Out)
-        array = argument.array if isinstance(argument, Out) else argument
+        if isinstance(argument, Struct):
+            content = argument.encode(self.size_type, lambda array: self._place_array(array, False, mapped))
+            return self._place_array(content, False, mapped)
+        if isinstance(argument, Out):
+            address = self._place_array(argument.array, True, mapped)
+            self._written.append((argument.array, address))
+            return address
+        if isinstance(argument, np.ndarray):
+            return self._place_array(argument, False, mapped)
+        return int(argument) % (1 << 64)
+
+    def _place_array(self, array: np.ndarray, writable: bool, mapped: list[tuple[int, int]]) -> int:
         size = _whole_pages(max(array.nbytes, 1))
         start = mapped[-1][0] + mapped[-1][1] + _PAGE if mapped else _BUFFERS
         uc = self._unicorn
@@ -190,12 +199,11 @@ class EmulatedTarget:
         if self._core.reg_read(self._registers.UC_ARM64_REG_PC) != _STOP:
             raise EmulationError(f"{self.name}: {function}: did not end within {self.time_limit:g} s")
 
-    def _copy_back(self, arguments: tuple[Argument, ...]) -> None:
-        arrays = [argument for argument in arguments if isinstance(argument, (np.ndarray, Out))]
-        for argument, (end, size) in zip(arrays, self._buffers, strict=True):
-            if isinstance(argument, Out) and size:
-                content = self._core.mem_read(end - size, size)
-                argument.array[...] = np.frombuffer(content, argument.array.dtype).reshape(argument.array.shape)
+    def _copy_back(self) -> None:
+        for array, address in self._written:
+            if array.nbytes:
+                content = self._core.mem_read(address, array.nbytes)
+                array[...] = np.frombuffer(content, array.dtype).reshape(array.shape)
 
     def _note_fault(self, core: Any, access: int, address: int, size: int, value: int, data: Any) -> bool:
         uc = self._unicorn

@@ -66,8 +66,8 @@ class MutantBuilder:
             source.write_text(text)
 
 
-_NEON = "src/qconv2d_neon.c"
-_SCALAR = "src/qconv2d_scalar.c"
+_NEON = "src/qconv/neon/outer_product.c"
+_SCALAR = "src/qconv/scalar.c"
 
 #: Each of these must be caught.
 MUTANTS = (
@@ -101,10 +101,15 @@ MUTANTS = (
         "block of channels beyond the end", "src/thresholds_neon.c", "channels - c >= LANES", "channels > c", "neon"
     ),
     Mutant("dilation of rows forgotten", _SCALAR, "ky * c->dilation_y *", "ky *", "scalar"),
-    Mutant("zero code not subtracted", _SCALAR, "codes[i] - zero[i];", "codes[i];", "scalar"),
+    Mutant("zero code not subtracted", _SCALAR, ": code - run->zero[i]);", ": code);", "scalar"),
     Mutant("tie not reached by the search", "src/thresholds.c", "x >= thresholds[middle]", "x > thresholds[middle]"),
-    Mutant("border on the wrong side", "src/qconv2d.c", "zero, c->pad_left, c->in", "zero, c->pad_right, c->in"),
-    Mutant("weights off by one", "src/qconv2d.c", "weight_bits) - top);", "weight_bits) - top + 1);"),
+    Mutant("border on the wrong side", _SCALAR, "+ c->pad_left) * c->in", "+ c->pad_right) * c->in"),
+    Mutant(
+        "weights off by one",
+        "src/qconv/table.c",
+        "weight_bits);\n    case MGK_OFFSET",
+        "weight_bits) + 1;\n    case MGK_OFFSET",
+    ),
     Mutant("last pixel not pooled", "src/pool.c", "pixel = 0; pixel < pixels", "pixel = 1; pixel < pixels"),
     Mutant("last of equals wins", "src/argmax.c", "logits[i] > logits[best]", "logits[i] >= logits[best]"),
     Mutant("bias forgotten", "src/qlinear.c", "sum = bias[o];", "sum = 0;"),

@@ -33,9 +33,9 @@ class Runner:
         """Such as "aarch64 neon"."""
         return f"{self.target.name} {self.path}"
 
-    def path_of(self, op: Operation) -> str:
-        """The path an operation takes: the scalar one where its kernel has no other."""
-        return path_of(op, self.path)
+    def path_of(self, op: Operation, image_shape: tuple[int, ...]) -> str:
+        """The path of the kernel an operation takes for such images: the scalar one where there is no other."""
+        return path_of(op, image_shape, self.target, self.path)
 
     def run_operation(self, op: Operation, x: np.ndarray) -> np.ndarray:
         """As ``op.run``."""
@@ -67,8 +67,14 @@ def emulated(library: Path | None = None, name: str = "aarch64", count: bool = F
 
 
 def runners(target: Target) -> list[Runner]:
-    """A runner for each path of the integer kernels that the target has."""
-    return [Runner(target, path) for path, number in PATHS.items() if target.call("mgk_has_path", number)]
+    """A runner for each path the target has and the table of kernels has kernels for."""
+    kernels = range(1, target.call("mgk_qconv2d_kernels") + 1)
+    numbers = {target.call("mgk_qconv2d_kernel_path", kernel) for kernel in kernels}
+    return [
+        Runner(target, path)
+        for path, number in PATHS.items()
+        if number in numbers and target.call("mgk_has_path", number)
+    ]
 
 
 def available(say: Callable[[str], None] = lambda message: None) -> list[Runner]:

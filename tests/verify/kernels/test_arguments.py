@@ -5,95 +5,109 @@ import pytest
 
 from minigrad.kernels import KernelError
 from quant.integer import Conv2d, Thresholds
-from quant.runtime import Argument, Out, conv_struct, path_of, run_operation
+from quant.packing import pack
+from quant.runtime import PATHS, Argument, Out, Struct, conv_layer, path_of, prepare, run_operation
 from verify.kernels.cases import random_conv, random_thresholds
 from verify.kernels.targets import Runner, native
 
 
 class Call:
-    """A valid call of ``mgk_qconv2d``, one argument of which a test replaces by name."""
+    """Valid calls of ``mgk_qconv2d_prepare`` and ``mgk_qconv2d_run``, an argument of which a test replaces by name."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        path = {"scalar": 0, "neon": 1}[runner.path]
         op, x = random_conv(np.random.default_rng(0), (2, 4, 5, 3), (3, 3), 4)
-        size = runner.target.size_type
-        self.conv = conv_struct(op, x.shape, size)
+        self.layer = conv_layer(op, x.shape)
         self.sums = np.full((2, 2, 3, 4), 77, np.int32)
-        prepared = np.zeros(runner.target.call("mgk_qconv2d_prepared_size", path, self.conv, 2), np.uint8)
-        workspace = np.zeros(runner.target.call("mgk_qconv2d_workspace", path, self.conv), np.uint8)
-        packed = np.zeros((4, 7), np.uint8)
-        prepare = (path, self.conv, 2, packed, packed.size, Out(prepared), prepared.size)
-        assert runner.target.call("mgk_qconv2d_prepare", *prepare) == 0
-        self.arguments: dict[str, Argument] = {
-            "path": path,
-            "conv": self.conv,
-            "weight_bits": 2,
-            "prepared": prepared,
-            "prepared_size": prepared.size,
-            "activation_bits": 2,
+        self.prepared = prepare(op, x.shape, runner.target, runner.path)
+        packed = pack(op.weight_codes.reshape(4, -1), 2)
+        size = runner.target.call("mgk_qconv2d_workspace_size", self.prepared, self.prepared.size)
+        self.of_prepare: dict[str, Argument] = {
+            "path": PATHS[runner.path],
+            "layer": self.layer,
+            "packed": packed,
+            "packed_size": packed.size,
+            "prepared": Out(self.prepared.copy()),
+            "prepared_size": self.prepared.size,
+        }
+        self.of_run: dict[str, Argument] = {
+            "prepared": self.prepared,
+            "prepared_size": self.prepared.size,
             "codes": x,
-            "zero": None,
-            "accumulators": Out(self.sums),
+            "codes_size": x.size,
+            "out": Out(self.sums),
+            "out_size": self.sums.nbytes,
             "image_begin": 0,
             "image_end": 2,
-            "workspace": Out(workspace),
-            "workspace_size": workspace.size,
+            "workspace": Out(np.zeros(size, np.uint8)),
+            "workspace_size": size,
         }
 
-    def status(self, **replaced: Argument) -> str:
-        assert replaced.keys() <= self.arguments.keys()
-        status = self.runner.target.call("mgk_qconv2d", *{**self.arguments, **replaced}.values()) & 0xFFFFFFFF
-        return self.runner.target.status_name(status)
+    def prepare(self, **replaced: Argument) -> str:
+        return self._status("mgk_qconv2d_prepare", self.of_prepare, replaced)
+
+    def run(self, **replaced: Argument) -> str:
+        return self._status("mgk_qconv2d_run", self.of_run, replaced)
+
+    def _status(self, function: str, arguments: dict[str, Argument], replaced: dict[str, Argument]) -> str:
+        assert replaced.keys() <= arguments.keys()
+        status = self.runner.target.call(function, *{**arguments, **replaced}.values()) & 0xFFFFFFFF
+        return self.runner.target.name_of("mgk_status_name", status)
 
 
-def test_convolution(runner: Runner) -> None:
+#: Places of fields in ``mgk_qconv2d``.
+_HEIGHT, _IN_CHANNELS, _GROUPS, _ACTIVATION_BITS, _WEIGHT_BITS, _ZERO, _KERNEL = 1, 3, 15, 16, 17, 19, 34
+
+
+def test_run(runner: Runner) -> None:
     call = Call(runner)
-    sizes = {name: value for name, value in call.arguments.items() if name.endswith("_size")}
-    bad_codes = np.array(call.arguments["codes"])
+    bad_codes = np.array(call.of_run["codes"])
     bad_codes[-1, -1, -1, -1] = 4
-    other_shape = call.conv.copy()
-    other_shape[[3, 6]] = 4, 3  # 4 channels to 3 instead of 3 to 4
-    no_output = call.conv.copy()
-    no_output[1] = 2
-    for name in ("conv", "prepared", "codes", "accumulators", "workspace"):
-        assert call.status(**{name: None}) == "MGK_NULL_POINTER", name
-    for name, size in sizes.items():
-        assert isinstance(size, int)
-        assert call.status(**{name: size - 1}) == "MGK_BUFFER_TOO_SMALL", name
-    for bits in (0, 9, 2**32 - 1):
-        assert call.status(weight_bits=bits) == "MGK_BAD_BITS"
-        assert call.status(activation_bits=bits) == "MGK_BAD_BITS"
-    assert call.status(path=2) == "MGK_BAD_PATH"
-    assert call.status(image_begin=2, image_end=1) == "MGK_BAD_RANGE"
-    assert call.status(image_end=3) == "MGK_BAD_RANGE"
-    assert call.status(codes=bad_codes) == "MGK_BAD_CODE"
-    assert call.status(conv=no_output) == "MGK_BAD_SHAPE"
-    assert call.status(conv=other_shape, prepared_size=2**40, workspace_size=2**40) == "MGK_BAD_SHAPE"
-    if runner.path == "neon":
-        assert call.status(zero=np.zeros(3, np.uint8)) == "MGK_BAD_PATH"
-        assert call.status(activation_bits=3) == "MGK_BAD_BITS"
-        assert call.status(weight_bits=1) == "MGK_BAD_BITS"
-    else:
-        assert call.status(zero=np.array([0, 0, 4], np.uint8)) == "MGK_BAD_CODE"
-        assert call.status(weight_bits=1) == "MGK_BAD_SHAPE"  # prepared for 2
+    flipped = call.prepared.copy()
+    flipped[40] ^= 1
+    for name in ("prepared", "codes", "out", "workspace"):
+        assert call.run(**{name: None}) == "MGK_NULL_POINTER", name
+    for name, size in call.of_run.items():
+        if name.endswith("_size"):
+            assert isinstance(size, int)
+            assert call.run(**{name: size - 1}) == "MGK_BUFFER_TOO_SMALL", name
+    assert call.run(image_begin=2, image_end=1) == "MGK_BAD_RANGE"
+    assert call.run(image_end=3) == "MGK_BAD_RANGE"
+    assert call.run(codes=bad_codes) == "MGK_BAD_CODE"
+    assert call.run(prepared=flipped) == "MGK_BAD_VALUE"
+    assert call.run(prepared=np.zeros_like(flipped)) == "MGK_BAD_VALUE"
     assert (call.sums == 77).all()
-    assert call.status() == "MGK_OK"
+    assert call.run() == "MGK_OK"
     assert not (call.sums == 77).all()
 
 
-def test_overflow(runner: Runner) -> None:
-    """One more term than an int32 holds, which the NumPy operation would refuse to describe."""
-    call = Call(Runner(runner.target, "scalar"))
-    size = runner.target.size_type
-    conv = np.array([1, 1, 1, 33026, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1], size)
-    large = {"prepared_size": 2**40, "workspace_size": 2**40, "weight_bits": 8, "activation_bits": 8, "image_end": 1}
-    assert call.status(conv=conv, **large) == "MGK_OVERFLOW"
+def test_prepare(runner: Runner) -> None:
+    call = Call(runner)
+
+    def replaced(position: int, value: int | np.ndarray) -> Struct:
+        return call.layer.replaced(position, value)
+
+    for name in ("layer", "packed", "prepared"):
+        assert call.prepare(**{name: None}) == "MGK_NULL_POINTER", name
+    for name in ("packed_size", "prepared_size"):
+        size = call.of_prepare[name]
+        assert isinstance(size, int)
+        assert call.prepare(**{name: size - 1}) == "MGK_BUFFER_TOO_SMALL", name
+    for bits in (0, 9, 2**32 - 1):
+        assert call.prepare(layer=replaced(_WEIGHT_BITS, bits)) == "MGK_BAD_BITS"
+        assert call.prepare(layer=replaced(_ACTIVATION_BITS, bits)) == "MGK_BAD_BITS"
+    assert call.prepare(path=99) == "MGK_BAD_PATH"
+    assert call.prepare(layer=replaced(_KERNEL, 1000)) == "MGK_BAD_PATH"
+    assert call.prepare(layer=replaced(_HEIGHT, 2)) == "MGK_BAD_SHAPE"
+    assert call.prepare(layer=replaced(_GROUPS, 2)) == "MGK_BAD_SHAPE"
+    assert call.prepare(layer=replaced(_ZERO, np.array([0, 0, 4], np.uint8))) == "MGK_BAD_CODE"
+    large = call.layer.replaced(_WEIGHT_BITS, 8).replaced(_ACTIVATION_BITS, 8).replaced(_IN_CHANNELS, 33026)
+    assert call.prepare(layer=large) == "MGK_OVERFLOW"  # 33,025 terms is the last that fits, and there are 9 taps
+    assert call.prepare() == "MGK_OK"
 
 
 def test_errors_name_target_function_and_status() -> None:
     op, x = random_conv(np.random.default_rng(0), (1, 3, 3, 3), (3, 3), 4)
-    assert path_of(op, "neon") == "neon"
     target = native()
     if target.call("mgk_has_path", 1):
         pytest.skip("this processor has NEON")
@@ -104,10 +118,9 @@ def test_errors_name_target_function_and_status() -> None:
         run_operation(thresholds, accumulators, target, "neon")
 
 
-def test_paths_of_operations() -> None:
+def test_paths_of_operations(runner: Runner) -> None:
     codes = np.zeros((1, 1, 1, 1), np.uint8)
-    assert path_of(Conv2d(codes, 2, 1), "neon") == "neon"
-    assert path_of(Conv2d(codes, 2, 3), "neon") == "scalar"
-    assert path_of(Conv2d(codes, 1, 2), "neon") == "scalar"
-    assert path_of(Conv2d(codes, 2, 2, np.zeros(1, np.uint8)), "neon") == "scalar"
-    assert path_of(Thresholds(np.zeros((1, 1), np.int32), np.ones(1, np.int8), 1), "neon") == "neon"
+    target, path = runner.target, runner.path
+    assert path_of(Conv2d(codes, 2, 1), (1, 1, 1), target, path) == path
+    assert path_of(Conv2d(codes, 8, 8, np.zeros(1, np.uint8)), (1, 1, 1), target, "scalar") == "scalar"
+    assert path_of(Thresholds(np.zeros((1, 1), np.int32), np.ones(1, np.int8), 1), (1, 1, 1), target, path) == path

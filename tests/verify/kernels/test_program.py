@@ -46,8 +46,8 @@ class OneBitOff:
                 arguments[-1].array[1, 2, 3, 4] ^= 1  # type: ignore[attr-defined]
         return status
 
-    def status_name(self, status: int) -> str:
-        return self.inner.status_name(status)
+    def name_of(self, function: str, number: int) -> str:
+        return self.inner.name_of(function, number)
 
 
 def test_one_wrong_bit_is_found_and_located(program: Program, pixels: np.ndarray) -> None:
@@ -76,7 +76,7 @@ def test_available_runners(cross: None) -> None:
 def test_run_refuses_other_pixels(program: Program, pixels: np.ndarray) -> None:
     with pytest.raises(InputError, match="pixels: expected uint8"):
         run(program, pixels[:, 1:], native())
-    with pytest.raises(InputError, match="path: 'sse' is not one of scalar, neon"):
+    with pytest.raises(InputError, match="path: 'sse' is not one of scalar, neon, "):
         run(program, pixels, native(), "sse")
 
 
