@@ -1,7 +1,7 @@
 """DSQ inside PACT's clip: activations clipped to [0, a], a learned by PACT's rule, DSQ in between.
 
     y = soft or hard(x; l = 0, u = a, alpha)
-    dx = DSQ's slope for 0 <= x < a, else 0        da = 1 for x >= a, else 0        dalpha as DSQ's
+    dx = DSQ's slope for 0 <= x < a, else 0        da = 1 for x >= a, else 0        dalpha as DSQ's, 0 for x >= a
 
 So a learns from the clipped elements alone, as in PACT, which passes the grid's dependence on a straight through. How
 the paper combines the two ("PACT + DSQ", Table 2) it does not write out; this is our reading. The gradient is that of
@@ -33,9 +33,14 @@ _Residuals = tuple[np.ndarray, np.ndarray, np.ndarray, int, bool]
 
 def pact_partials(x: np.ndarray, a: Any, alpha: Any, bits: int, soft: bool = False) -> tuple[Any, Any, Any]:
     """The derivatives of every element by x, a and alpha; the same for a soft and a hard forward."""
-    dx, _, _, dalpha = soft_partials(x, 0.0, a, alpha, bits)
     clipped = x >= a
-    return np.where(clipped, x.dtype.type(0), dx), clipped.astype(x.dtype), dalpha
+    dx, _, _, dalpha = soft_partials(_beyond(x, clipped), 0.0, a, alpha, bits)
+    return dx, clipped.astype(x.dtype), dalpha
+
+
+def _beyond(x: np.ndarray, clipped: np.ndarray) -> np.ndarray:
+    """What is clipped put far above the range: at its end too alpha has no say, where DSQ's formula leaves rounding."""
+    return np.where(clipped, x.dtype.type(np.inf), x)
 
 
 def _forward(
@@ -49,8 +54,8 @@ def _forward(
 def _backward(gy: np.ndarray, residuals: _Residuals, needs: Sequence[bool]) -> tuple[np.ndarray, ...]:
     x, a, alpha, bits, _ = residuals
     run = kernels.vjp if kernels.applies(x, a, alpha) else soft_vjp
-    dx, _, _, dalpha = run(gy, x, np.zeros_like(a), a, alpha, bits, q="soft")
     clipped, zero = x >= a, x.dtype.type(0)
+    dx, _, _, dalpha = run(gy, _beyond(x, clipped), np.zeros_like(a), a, alpha, bits, q="soft")
     return np.where(clipped, zero, dx), sum_to_shape(np.where(clipped, gy, zero), a.shape), dalpha
 
 

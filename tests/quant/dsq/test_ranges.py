@@ -169,7 +169,21 @@ def test_with_pacts_clip(implementation: str, forward: str) -> None:
     assert x.grad is not None
     assert np.array_equal(x.grad, gy * np.where(x.data < 2, dx, 0))
     assert quantizer.u.grad == 32 + 64 + 128  # 1 for x >= a
-    assert quantizer.alpha.grad == dsq.soft_vjp(gy, x.data, 0.0, 2.0, 0.2, 2)[3]
+    assert quantizer.alpha.grad == dsq.soft_vjp(np.where(x.data < 2, gy, 0), x.data, 0.0, 2.0, 0.2, 2)[3]
+
+
+@pytest.mark.parametrize("implementation", ["c", "numpy"])
+@pytest.mark.parametrize("soft", [False, True])
+@given(st.floats(0.1, 10.0), st.floats(0.05, 0.9), st.integers(1, 8))
+def test_alpha_has_no_say_where_pact_clips(implementation: str, soft: bool, a: float, alpha: float, bits: int) -> None:
+    """At x = a its derivative is 0 from both sides; no rounding is left of the formula's two terms."""
+    x = np.array([a, np.nextafter(a, np.inf), 2 * a, np.inf])
+    assert pact_partials(x, a, alpha, bits, soft)[2].tolist() == [0, 0, 0, 0]
+    learned = Tensor(np.asarray(alpha), requires_grad=True)
+    with backend.use(implementation):
+        apply("dsq_pact", Tensor(x), Tensor(np.asarray(a)), learned, bits=bits, soft=soft).sum().backward()
+    assert learned.grad is not None
+    assert learned.grad.item() == 0
 
 
 def test_pact_and_its_clip_on_the_tape_agree_about_the_end() -> None:
