@@ -259,3 +259,11 @@ def test_arguments_for_plots_are_in_the_domain() -> None:
         for role, low in (("weight", -1), ("activation", 0)):
             parameters, options = METHODS["lq_nets"].arguments(bits, role)  # type: ignore[arg-type]
             assert np.allclose(lq_nets.hard(np.array([-9.0, 9.0]), *parameters, **options), [low, 1])
+
+
+def test_a_basis_is_held_against_its_channels_alone() -> None:
+    """(4, 2) is four numbers for each of two channels, and has nothing to do with three rows of x."""
+    x = np.linspace(-1.0, 1.0, 6).reshape(3, 2)
+    v = np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0], [8.0, 8.0]]) / 16
+    dx, dv = lq_nets.hard_vjp(np.ones_like(x), x, v, bits=4)
+    assert (lq_nets.hard(x, v, bits=4).shape, dx.shape, dv.shape) == ((3, 2), (3, 2), (4, 2))
