@@ -159,3 +159,19 @@ def test_rules_of_a_name():
     assert rules.function(x).tolist() == [3, 12]
     assert rules.vjp(np.ones(2), x)[0].tolist() == [[1, 1, 1], [1, 1, 1]]
     assert rules.jvp((x,), x).tolist() == [3, 12]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_formula_of_gy_says_what_the_gradient_is_at_a_kink(number):
+    ewgs = PRIMITIVES["ewgs"]
+
+    def none_at_the_ends(gy, residuals, needs):
+        dx, dl, du = ewgs.vjp(gy, residuals, needs)
+        x, l, u = residuals[0]
+        return dx * ((x > l) & (x < u)), dl, du
+
+    wrong = dataclasses.replace(ewgs, vjp=none_at_the_ends)
+    for seed in range(5):
+        assert check_kink(ewgs, ewgs.kinks[number], SeededDraw(seed)).status == "right"
+        failure = check_kink(wrong, ewgs.kinks[number], SeededDraw(seed)).failure
+        assert "formula of gy" in failure.reason
