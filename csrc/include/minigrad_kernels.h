@@ -266,7 +266,7 @@ MGK_API unsigned mgk_qconv2d_kernel_of(const void *prepared, size_t prepared_siz
 
 /* ---------------------------------------------------------------- other integer operations
  *
- * Codes are looked at before anything is computed: one outside its width is MGK_BAD_CODE.
+ * Codes are looked at before anything is computed: one outside its width is MGK_BAD_CODE. Alignment and overlap as above.
  */
 
 /* codes[p, c] = how many k have direction[c] * accumulators[p, c] >= thresholds[c, k], k < 2^bits - 1.
@@ -277,7 +277,21 @@ MGK_API mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, si
 /* sums[image, c] = sum of the codes of all pixels. */
 MGK_API mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixels, size_t channels, int32_t *sums);
 
-/* logits[image, o] = bias[o] + sum of weight[o, i] * x[image, i], weights unpacked codes (out, in), 0 <= x <= x_max. */
+/* The largest code of each window and channel; outside of the image there is none. out_channels = in_channels, no
+ * dilation and every border smaller than the kernel, or MGK_BAD_SHAPE. */
+MGK_API mgk_status mgk_max_pool(const mgk_conv2d *window, const uint8_t *codes, uint8_t *out);
+
+/* sums[i] = a[i] + b[i]; MGK_OVERFLOW, and nothing written, if one of them is no int16: nothing saturates. */
+MGK_API mgk_status mgk_add_i16(const int16_t *a, const int16_t *b, size_t count, int16_t *sums);
+
+/* logits[image, o] = bias[o] + sum of weights[o, i] * x[image, i]; MGK_OVERFLOW if these weights allow a sum, or part
+ * of one, beyond int32. */
+MGK_API mgk_status mgk_linear_u8(const uint8_t *x, size_t images, size_t in_features, size_t out_features,
+                                 const int8_t *weights, const int32_t *bias, int32_t *logits);
+MGK_API mgk_status mgk_linear_i16(const int16_t *x, size_t images, size_t in_features, size_t out_features,
+                                  const int8_t *weights, const int32_t *bias, int32_t *logits);
+
+/* The same with the odd integers 2 j - (2^weight_bits - 1) as weights, unpacked codes (out, in); 0 <= x <= x_max. */
 MGK_API mgk_status mgk_qlinear(const int32_t *x, int32_t x_max, size_t images, size_t in_features, size_t out_features,
                                unsigned weight_bits, const uint8_t *weight_codes, const int32_t *bias, int32_t *logits);
 

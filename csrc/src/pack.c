@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "checked.h"
+#include "overlap.h"
 
 /* Bytes of one row; 0 if its bits overflow. */
 static size_t find_row_size(size_t row_length, unsigned bits)
@@ -38,7 +39,10 @@ static mgk_status check_arguments(const void *codes, const void *packed, size_t 
     if (needed == 0 || !mgk_multiply(&unpacked, rows)) {
         return MGK_BAD_SHAPE;
     }
-    return packed_size < needed ? MGK_BUFFER_TOO_SMALL : MGK_OK;
+    if (packed_size < needed) {
+        return MGK_BUFFER_TOO_SMALL;
+    }
+    return mgk_overlap(codes, unpacked, packed, needed) ? MGK_OVERLAP : MGK_OK;
 }
 
 mgk_status mgk_pack(const uint8_t *codes, size_t rows, size_t row_length, unsigned bits, uint8_t *packed,

@@ -1,5 +1,6 @@
 /* Sum over all pixels of an image. */
 #include "checked.h"
+#include "overlap.h"
 
 mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixels, size_t channels, int32_t *sums)
 {
@@ -14,6 +15,12 @@ mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixels, size
     }
     if (!mgk_sum_fits(pixels, 1, UINT8_MAX, 0)) {
         return MGK_OVERFLOW;
+    }
+    if (!mgk_is_aligned(sums, sizeof *sums)) {
+        return MGK_MISALIGNED;
+    }
+    if (mgk_overlap(sums, outputs, codes, elements)) {
+        return MGK_OVERLAP;
     }
     for (size_t image = 0; image < images; image++) {
         for (size_t c = 0; c < channels; c++) {

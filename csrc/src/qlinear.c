@@ -1,5 +1,6 @@
 /* The last layer: integer features to int32 logits. */
 #include "checked.h"
+#include "overlap.h"
 
 /* Largest |bias|, exact also for INT32_MIN. */
 static int64_t find_largest_size(const int32_t *values, size_t count)
@@ -49,6 +50,16 @@ mgk_status mgk_qlinear(const int32_t *x, int32_t x_max, size_t images, size_t in
     }
     if (!mgk_is_weight_width(weight_bits)) {
         return MGK_BAD_BITS;
+    }
+    if (!mgk_is_aligned(x, sizeof *x) || !mgk_is_aligned(bias, sizeof *bias) ||
+        !mgk_is_aligned(logits, sizeof *logits)) {
+        return MGK_MISALIGNED;
+    }
+    const size_t outputs = images * out_features * sizeof *logits;
+    if (mgk_overlap(logits, outputs, x, images * in_features * sizeof *x) ||
+        mgk_overlap(logits, outputs, weight_codes, in_features * out_features) ||
+        mgk_overlap(logits, outputs, bias, out_features * sizeof *bias)) {
+        return MGK_OVERLAP;
     }
     if (x_max < 0 || !mgk_codes_fit(weight_codes, in_features * out_features, weight_bits) ||
         !all_within(x, images * in_features, x_max)) {

@@ -2,6 +2,7 @@
 #include "thresholds.h"
 
 #include "checked.h"
+#include "overlap.h"
 
 /* direction * x; the largest int32 reaches the same thresholds as the 2^31 that does not fit. */
 static int32_t orient(int32_t x, int direction)
@@ -82,6 +83,14 @@ mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pix
     if (pixels == 0 || channels == 0 || !mgk_multiply(&inputs, pixels) || !mgk_multiply(&inputs, channels) ||
         !mgk_multiply(&table, channels)) {
         return MGK_BAD_SHAPE;
+    }
+    if (!mgk_is_aligned(accumulators, sizeof *accumulators) || !mgk_is_aligned(thresholds, sizeof *thresholds)) {
+        return MGK_MISALIGNED;
+    }
+    const size_t outputs = inputs / sizeof *accumulators;
+    if (mgk_overlap(codes, outputs, accumulators, inputs) || mgk_overlap(codes, outputs, thresholds, table) ||
+        mgk_overlap(codes, outputs, direction, channels)) {
+        return MGK_OVERLAP;
     }
     if (!mgk_thresholds_ascend(thresholds, channels, levels) || !mgk_are_directions(direction, channels)) {
         return MGK_BAD_CODE;
