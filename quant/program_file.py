@@ -13,13 +13,15 @@ from safetensors.numpy import save as to_bytes
 
 from minigrad.checkpoint import write_atomically
 from minigrad.errors import InputError
-from quant.integer import OPERATIONS, Program
+from quant.integer import OPERATIONS, Codebook, Encoding, Odd, Offset, Program
 from quant.packing import LAYOUT, pack, unpack
 
 __all__ = ["FORMAT", "load", "save"]
 
 #: Name and version of the format, checked on loading.
 FORMAT = "minigrad-program-1"
+#: Fields that the first files of the format had not; without them the defaults hold.
+_LATER = {"groups", "bipolar", "encoding"}
 
 
 def save(program: Program, path: str | Path) -> None:
@@ -30,7 +32,9 @@ def save(program: Program, path: str | Path) -> None:
         record: dict[str, Any] = {"op": op.name}
         for field in dataclasses.fields(op):  # type: ignore[arg-type]
             value = getattr(op, field.name)
-            if not isinstance(value, np.ndarray):
+            if field.name == "encoding":
+                record["encoding"] = _describe(value)
+            elif not isinstance(value, np.ndarray):
                 record[field.name] = value
             elif field.name == "weight_codes":
                 record["weight_shape"] = value.shape
@@ -76,7 +80,11 @@ def _restore(record: dict[str, Any], position: int, arrays: dict[str, np.ndarray
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         stored = arrays.get(f"{position}.{field.name}")
-        if stored is None:
+        if stored is None and field.name in _LATER and field.name not in record:
+            continue
+        if field.name == "encoding":
+            values["encoding"] = _restore_encoding(record["encoding"])
+        elif stored is None:
             values[field.name] = record[field.name]
         elif field.name == "weight_codes":
             shape = tuple(record["weight_shape"])
@@ -85,6 +93,27 @@ def _restore(record: dict[str, Any], position: int, arrays: dict[str, np.ndarray
         else:
             values[field.name] = stored
     return kind(**values)
+
+
+def _describe(encoding: Encoding) -> dict[str, Any]:
+    if isinstance(encoding, Offset):
+        return {"kind": encoding.kind, "zero": encoding.zero}
+    if isinstance(encoding, Codebook):
+        return {"kind": encoding.kind, "levels": encoding.levels.tolist()}
+    return {"kind": encoding.kind}
+
+
+def _restore_encoding(described: dict[str, Any]) -> Encoding:
+    if described["kind"] == Offset.kind:
+        return Offset(described["zero"])
+    if described["kind"] == Codebook.kind:
+        levels = np.array(described["levels"])
+        if levels.dtype.kind != "i" or levels.min() < -128 or levels.max() > 127:
+            raise InputError("Codebook.levels: expected integers of 8 bits")
+        return Codebook(levels.astype(np.int8))
+    if described["kind"] != Odd.kind:
+        raise InputError(f"unknown encoding {described['kind']!r}")
+    return Odd()
 
 
 def _one_line(error: Exception) -> str:

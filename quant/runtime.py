@@ -1,25 +1,41 @@
 """Running an integer program on a build of the C library, wherever that build runs.
 
-A *target* is a build with somewhere to run: in this process here, emulated or remote elsewhere. It takes a function's
-name, integers and arrays. All knowledge of the C functions' arguments is in this file.
+All knowledge of the C functions' arguments is in this file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from minigrad.errors import InputError
-from minigrad.kernels import KernelError, Library
-from quant.integer import Argmax, Conv2d, Linear, Operation, Program, SumPool, Thresholds, Values
+from minigrad.kernels import KernelError
+from quant.integer import (
+    ROUNDINGS,
+    Argmax,
+    Codebook,
+    Conv2d,
+    Linear,
+    LinearInt8,
+    MaxPool,
+    Offset,
+    Operation,
+    Program,
+    Requantize,
+    ResidualAdd,
+    SumPool,
+    Thresholds,
+    Values,
+)
 from quant.packing import pack
+from quant.target import Argument, NativeTarget, Out, Struct, Target
 
 __all__ = [
     "PATHS",
     "Argument",
+    "Epilogue",
     "NativeTarget",
     "Out",
     "Struct",
@@ -29,100 +45,20 @@ __all__ = [
     "path_of",
     "prepare",
     "run",
+    "run_layer",
     "run_operation",
 ]
 
 #: Paths of the integer kernels, with their numbers in the header.
 PATHS = {"scalar": 0, "neon": 1, "avx2": 2, "avx512": 3, "dotprod": 4, "i8mm": 5, "vnni": 6}
 
-
-@dataclass(frozen=True, eq=False)
-class Out:
-    """An array that a function may write; a bare array it only reads."""
-
-    array: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Struct:
-    """A struct that a function reads: types ("size", "u4", "i4", "u1", "pointer") and values in the header's order.
-
-    A pointer is None or an array.
-    """
-
-    fields: tuple[tuple[str, int | np.ndarray | None], ...]
-
-    def encode(self, size_type: Any, address_of: Callable[[np.ndarray], int]) -> np.ndarray:
-        """Its bytes, every field at a multiple of its size, where size_t and pointers are of ``size_type``."""
-        content = bytearray()
-        for kind, value in self.fields:
-            dtype = np.dtype(size_type if kind in ("size", "pointer") else kind)
-            number = address_of(value) if isinstance(value, np.ndarray) else int(value or 0)
-            content += bytes(-len(content) % dtype.itemsize)
-            content += np.array(number, dtype).tobytes()
-        return np.frombuffer(bytes(content) + bytes(-len(content) % np.dtype(size_type).itemsize), np.uint8)
-
-    def replaced(self, position: int, value: int | np.ndarray | None) -> Struct:
-        """A copy with another value of one field."""
-        fields = list(self.fields)
-        fields[position] = (fields[position][0], value)
-        return Struct(tuple(fields))
-
-
-#: An integer, a null pointer, or the address of an array's elements or of a struct.
-Argument = int | None | np.ndarray | Out | Struct
-
-
-class Target(Protocol):
-    """A build of the library with somewhere to run."""
-
-    name: str
-    #: The integer type that is size_t there.
-    size_type: Any
-
-    def call(self, function: str, *arguments: Argument) -> int:
-        """Call a function that returns an integer. Arrays are C-contiguous and in this machine's byte order."""
-        ...
-
-    def name_of(self, function: str, number: int) -> str:
-        """The string that a function such as ``mgk_status_name`` gives for a number."""
-        ...
-
-
-class NativeTarget:
-    """A build opened in this process."""
-
-    size_type = np.dtype(np.uintp)
-
-    def __init__(self, library: Library, name: str = "native") -> None:
-        self.library = library
-        self.name = name
-
-    def call(self, function: str, *arguments: Argument) -> int:
-        encoded: list[np.ndarray] = []  # structs, alive until the function returns
-        return int(getattr(self.library.lib, function)(*(self._convert(value, encoded) for value in arguments)))
-
-    def name_of(self, function: str, number: int) -> str:
-        return self.library.ffi.string(getattr(self.library.lib, function)(number)).decode()
-
-    def _convert(self, argument: Argument, encoded: list[np.ndarray]) -> Any:
-        if isinstance(argument, Struct):
-            # room with the alignment of every field
-            content = argument.encode(self.size_type, lambda array: array.ctypes.data)
-            encoded.append(np.empty(len(content) // 8 + 1, np.uint64))
-            encoded[-1].view(np.uint8)[: len(content)] = content
-            argument = encoded[-1]
-        if isinstance(argument, Out):
-            argument = argument.array
-        if argument is None or isinstance(argument, np.ndarray):
-            return self.library.pointer("void", argument)
-        return argument
+#: What may follow a convolution in one kernel.
+Epilogue = Thresholds | Requantize
 
 
 def path_of(op: Operation, image_shape: tuple[int, ...], target: Target, path: str) -> str:
     """The path of the kernel an operation takes when a program runs on ``path``: an included one, at least scalar."""
-    if path not in PATHS:
-        raise InputError(f"path: {path!r} is not one of {', '.join(PATHS)}")
+    _check_path(path)
     if isinstance(op, Conv2d):
         prepared = prepare(op, (1, *image_shape), target, path)
         kernel = target.call("mgk_qconv2d_kernel_of", prepared, prepared.size)
@@ -153,22 +89,32 @@ def run(program: Program, pixels: np.ndarray, target: Target, path: str = "scala
     x = program.check(pixels)
     results = []
     for op in program.ops:
-        x = run_operation(op, x, target, path)
+        x = run_operation(op, x, target=target, path=path)
         results.append(x)
     return results
 
 
-def run_operation(op: Operation, x: np.ndarray, target: Target, path: str = "scalar") -> np.ndarray:
+def run_operation(op: Operation, *inputs: np.ndarray, target: Target, path: str = "scalar") -> np.ndarray:
     """One operation on the target, as ``op.run``."""
+    _check_path(path)
+    arrays = [np.ascontiguousarray(x) for x in inputs]
+    if isinstance(op, Conv2d):
+        return run_layer(op, arrays[0], target, path)
+    return _RUNNERS[type(op)](op, arrays, target, path)
+
+
+def _check_path(path: str) -> None:
     if path not in PATHS:
         raise InputError(f"path: {path!r} is not one of {', '.join(PATHS)}")
-    return _RUNNERS[type(op)](op, np.ascontiguousarray(x), target, path)
 
 
 def _check(target: Target, function: str, *arguments: Argument) -> None:
     status = target.call(function, *arguments) & 0xFFFFFFFF
     if status != 0:
         raise KernelError(f"{target.name}: {function}: {target.name_of('mgk_status_name', status)}")
+
+
+# ---------------------------------------------------------------- the convolution and its epilogue
 
 
 def conv_fields(op: Conv2d, x_shape: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
@@ -178,28 +124,64 @@ def conv_fields(op: Conv2d, x_shape: tuple[int, ...]) -> tuple[tuple[str, int], 
     return tuple(("size", size) for size in (*x_shape, *kernel, *op.stride, *op.pads, *op.dilation))
 
 
-def conv_layer(op: Conv2d, x_shape: tuple[int, ...], kernel: int = 0) -> Struct:
-    """``mgk_qconv2d`` with accumulators as its output; kernel is a number of the build's table, 0 for the best."""
-    epilogue = (("u4", 0), ("u4", 0), *(("pointer", None),) * 5, ("u4", 0), ("i4", 0), ("i4", 0), ("i4", 0))
+def _epilogue_fields(epilogue: Epilogue | None) -> tuple[tuple[str, int | np.ndarray | None], ...]:
+    """``mgk_epilogue``."""
+    output = bits = rounding = zero = low = high = 0
+    pointers: tuple[np.ndarray | None, ...] = (None,) * 5
+    if isinstance(epilogue, Thresholds):
+        output, bits = 1, epilogue.bits
+        pointers = (epilogue.thresholds, epilogue.direction, None, None, None)
+    elif epilogue is not None:
+        output = 2 if epilogue.dtype == "uint8" else 3
+        rounding, zero, low, high = ROUNDINGS[epilogue.rounding], epilogue.zero, epilogue.low, epilogue.high
+        pointers = (None, None, epilogue.bias, epilogue.multiplier, epilogue.shift)
+    return (
+        ("u4", output),
+        ("u4", bits),
+        *(("pointer", pointer) for pointer in pointers),
+        ("u4", rounding),
+        ("i4", zero),
+        ("i4", low),
+        ("i4", high),
+    )
+
+
+def conv_layer(
+    op: Conv2d, x_shape: tuple[int, ...], epilogue: Epilogue | None = None, kernel: int = 0, from_weights: bool = False
+) -> Struct:
+    """``mgk_qconv2d``; kernel is a number of the build's table, 0 for the best."""
+    encoding, weight_zero, codebook = 0, 0, None
+    if isinstance(op.encoding, Offset):
+        encoding, weight_zero = 1, op.encoding.zero
+    elif isinstance(op.encoding, Codebook):
+        encoding, codebook = 2, op.encoding.levels
     return Struct(
         (
             *conv_fields(op, x_shape),
-            ("size", 1),
+            ("size", op.groups),
             ("u4", op.activation_bits),
             ("u4", op.weight_bits),
-            ("i4", 0),
+            ("i4", int(op.bipolar)),
             ("pointer", op.zero),
-            ("u4", 0),
-            ("u1", 0),
-            ("pointer", None),
-            *epilogue,
+            ("u4", encoding),
+            ("u1", weight_zero),
+            ("pointer", codebook),
+            *_epilogue_fields(epilogue),
             ("u4", kernel),
-            ("i4", 0),
+            ("i4", int(from_weights)),
         )
     )
 
 
-def prepare(op: Conv2d, x_shape: tuple[int, ...], target: Target, path: str, kernel: int = 0) -> np.ndarray:
+def prepare(
+    op: Conv2d,
+    x_shape: tuple[int, ...],
+    target: Target,
+    path: str,
+    epilogue: Epilogue | None = None,
+    kernel: int = 0,
+    from_weights: bool = False,
+) -> np.ndarray:
     """The prepared layer, uint8, for inputs of this shape (images, height, width, channels).
 
     Raises
@@ -207,7 +189,7 @@ def prepare(op: Conv2d, x_shape: tuple[int, ...], target: Target, path: str, ker
     KernelError
         If the target has no such path, or the kernel does not take the layer.
     """
-    layer = conv_layer(op, x_shape, kernel)
+    layer = conv_layer(op, x_shape, epilogue, kernel, from_weights)
     packed = pack(op.weight_codes.reshape(len(op.weight_codes), -1), op.weight_bits)
     size = target.call("mgk_qconv2d_prepared_size", PATHS[path], layer)
     prepared = np.empty(max(size, 8), np.uint8)  # with no size the next call says why
@@ -216,17 +198,51 @@ def prepare(op: Conv2d, x_shape: tuple[int, ...], target: Target, path: str, ker
     return prepared
 
 
-def _run_conv2d(op: Conv2d, x: np.ndarray, target: Target, path: str) -> np.ndarray:
-    prepared = prepare(op, x.shape, target, path)
-    shape = op.output(Values(x.shape[1:], 0, (1 << op.activation_bits) - 1)).shape
-    sums = np.empty((len(x), *shape), np.int32)
+def run_layer(
+    op: Conv2d,
+    x: np.ndarray,
+    target: Target,
+    path: str = "scalar",
+    epilogue: Epilogue | None = None,
+    kernel: int = 0,
+    from_weights: bool = False,
+) -> np.ndarray:
+    """A convolution and its epilogue in one kernel: ``epilogue.run(op.run(x))``.
+
+    Parameters
+    ----------
+    op, epilogue
+        The convolution; Thresholds, Requantize, or None for accumulators.
+    x
+        uint8 (n, height, width, IC).
+    target, path
+        Where, and on which path.
+    kernel
+        A number of the build's table of kernels, or 0 for the best that takes the layer.
+    from_weights
+        Whether kernels may rely on bounds that hold for these weights only.
+
+    Raises
+    ------
+    KernelError
+        If the target has no such path, or the kernel does not take the layer.
+    """
+    given = op.output(Values(x.shape[1:], 0, (1 << op.activation_bits) - 1))
+    if epilogue is not None:
+        given = epilogue.output(given)
+    prepared = prepare(op, x.shape, target, path, epilogue, kernel, from_weights)
+    out = np.empty((len(x), *given.shape), given.dtype)
     workspace = np.empty(target.call("mgk_qconv2d_workspace_size", prepared, prepared.size), np.uint8)
-    arrays = (x, x.size, Out(sums), sums.nbytes, 0, len(x), Out(workspace), workspace.size)
+    arrays = (x, x.size, Out(out), out.nbytes, 0, len(x), Out(workspace), workspace.size)
     _check(target, "mgk_qconv2d_run", prepared, prepared.size, *arrays)
-    return sums
+    return out
 
 
-def _run_thresholds(op: Thresholds, x: np.ndarray, target: Target, path: str) -> np.ndarray:
+# ---------------------------------------------------------------- everything else
+
+
+def _run_thresholds(op: Thresholds, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    x = np.ascontiguousarray(inputs[0], np.int32)  # of int16 too
     codes = np.empty(x.shape, np.uint8)
     channels = x.shape[-1]
     sizes = (x.size // channels, channels, op.bits)
@@ -234,14 +250,40 @@ def _run_thresholds(op: Thresholds, x: np.ndarray, target: Target, path: str) ->
     return codes
 
 
-def _run_sum_pool(op: SumPool, x: np.ndarray, target: Target, path: str) -> np.ndarray:
+def _run_requantize(op: Requantize, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
+    out = np.empty(x.shape, op.dtype)
+    channels = x.shape[-1]
+    _check(target, "mgk_requantize", x, x.size // channels, channels, Struct(_epilogue_fields(op)), Out(out))
+    return out
+
+
+def _run_residual_add(op: ResidualAdd, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    a, b = inputs
+    sums = np.empty(a.shape, np.int16)
+    _check(target, "mgk_add_i16", a, b, a.size, Out(sums))
+    return sums
+
+
+def _run_max_pool(op: MaxPool, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
+    shape = op.output(Values(x.shape[1:], 0, 255)).shape
+    window = Struct(tuple(("size", v) for v in (*x.shape, *op.kernel, x.shape[3], *op.stride, *op.pads, 1, 1)))
+    codes = np.empty((len(x), *shape), np.uint8)
+    _check(target, "mgk_max_pool", window, x, Out(codes))
+    return codes
+
+
+def _run_sum_pool(op: SumPool, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
     images, height, width, channels = x.shape
     sums = np.empty((images, channels), np.int32)
     _check(target, "mgk_sum_pool", x, images, height * width, channels, Out(sums))
     return sums
 
 
-def _run_linear(op: Linear, x: np.ndarray, target: Target, path: str) -> np.ndarray:
+def _run_linear(op: Linear, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
     out_features, in_features = op.weight_codes.shape
     logits = np.empty((len(x), out_features), np.int32)
     sizes = (op.x_max, len(x), in_features, out_features, op.weight_bits)
@@ -249,16 +291,29 @@ def _run_linear(op: Linear, x: np.ndarray, target: Target, path: str) -> np.ndar
     return logits
 
 
-def _run_argmax(op: Argmax, x: np.ndarray, target: Target, path: str) -> np.ndarray:
+def _run_linear_int8(op: LinearInt8, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
+    out_features, in_features = op.weights.shape
+    logits = np.empty((len(x), out_features), np.int32)
+    function = "mgk_linear_u8" if op.dtype == "uint8" else "mgk_linear_i16"
+    _check(target, function, x, len(x), in_features, out_features, op.weights, op.bias, Out(logits))
+    return logits
+
+
+def _run_argmax(op: Argmax, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+    (x,) = inputs
     classes = np.empty(len(x), np.int32)
     _check(target, "mgk_argmax", x, *x.shape, Out(classes))
     return classes
 
 
-_RUNNERS: dict[type, Callable[[Any, np.ndarray, Target, str], np.ndarray]] = {
-    Conv2d: _run_conv2d,
+_RUNNERS: dict[type, Callable[[Any, list[np.ndarray], Target, str], np.ndarray]] = {
     Thresholds: _run_thresholds,
+    Requantize: _run_requantize,
+    ResidualAdd: _run_residual_add,
+    MaxPool: _run_max_pool,
     SumPool: _run_sum_pool,
     Linear: _run_linear,
+    LinearInt8: _run_linear_int8,
     Argmax: _run_argmax,
 }

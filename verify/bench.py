@@ -126,7 +126,7 @@ def instructions() -> None:
         x = rng.integers(0, 4, (1, size, size, ic)).astype(np.uint8)
         counts = []
         for path in ("scalar", "neon"):
-            out = run_operation(op, x, target, path)  # the last call is the convolution; packing came before
+            out = run_operation(op, x, target=target, path=path)  # the last call is the convolution
             counts.append(target.instructions / (9 * ic * out.size))
         print(f"{f'{ic} to {oc} @{size} /{stride}':<20}{counts[0]:>9.3f}{counts[1]:>9.3f}")
 

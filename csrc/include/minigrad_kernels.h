@@ -274,6 +274,11 @@ MGK_API unsigned mgk_qconv2d_kernel_of(const void *prepared, size_t prepared_siz
 MGK_API mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pixels, size_t channels,
                                   unsigned bits, const int32_t *thresholds, const int8_t *direction, uint8_t *codes);
 
+/* out[p, c] = the epilogue's requantization of accumulators[p, c], uint8 or int16; MGK_OVERFLOW, and nothing written, if
+ * accumulator + bias is no int32 somewhere. */
+MGK_API mgk_status mgk_requantize(const int32_t *accumulators, size_t pixels, size_t channels,
+                                  const mgk_epilogue *epilogue, void *out);
+
 /* sums[image, c] = sum of the codes of all pixels. */
 MGK_API mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixels, size_t channels, int32_t *sums);
 

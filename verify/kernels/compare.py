@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad import threads
-from quant.integer import Operation, Program
+from quant.integer import Conv2d, Operation, Program
+from quant.runtime import Epilogue, run_layer
 from verify.kernels.targets import Runner
 
-__all__ = ["Mismatch", "Row", "compare_operation", "compare_program"]
+__all__ = ["Mismatch", "Row", "compare_layer", "compare_operation", "compare_program"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,21 @@ class Row:
         self.mismatches += count
 
 
-def compare_operation(op: Operation, x: np.ndarray, runner: Runner) -> Row:
-    """One operation on one input: does the runner give the bits of ``op.run``?"""
-    row = Row(op.name, runner.target.name, runner.path_of(op, x.shape[1:]), runner.name)
-    row.add(op.run(x), runner.run_operation(op, x))
+def compare_operation(op: Operation, inputs: tuple[np.ndarray, ...], runner: Runner) -> Row:
+    """One operation on its inputs: does the runner give the bits of ``op.run``?"""
+    row = Row(op.name, runner.target.name, runner.path_of(op, inputs[0].shape[1:]), runner.name)
+    row.add(op.run(*inputs), runner.run_operation(op, *inputs))
+    return row
+
+
+def compare_layer(
+    op: Conv2d, epilogue: Epilogue | None, x: np.ndarray, runner: Runner, kernel: int = 0, from_weights: bool = False
+) -> Row:
+    """A convolution and its epilogue in one kernel, the given one of the table or the best."""
+    sums = op.run(x)
+    row = Row(op.name, runner.target.name, runner.path, runner.name)
+    got = run_layer(op, x, runner.target, runner.path, epilogue, kernel, from_weights)
+    row.add(sums if epilogue is None else epilogue.run(sums), got)
     return row
 
 

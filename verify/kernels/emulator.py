@@ -1,7 +1,8 @@
 """Calling functions of an AArch64 library on an emulated core, with buffers that end where memory ends.
 
-The core is unicorn's Cortex-A53. Every argument that is an array gets pages of its own, its last byte just before an
-unmapped page: reading one byte beyond it is an error, not luck. What a function only reads is mapped read-only.
+The core is unicorn's Cortex-A53, or one with everything it knows. Every argument that is an array gets pages of its
+own, its last byte just before an unmapped page: reading one byte beyond it is an error, not luck. What a function only
+reads is mapped read-only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import InputError
-from quant.runtime import Argument, Out, Struct
+from quant.target import Argument, Out, Struct
 from verify.kernels.elf import read_image
 
 __all__ = ["EmulatedTarget", "EmulationError"]
@@ -58,6 +59,8 @@ class EmulatedTarget:
         Count instructions (25 times slower): ``instructions`` holds those of the last call.
     instruction_limit
         Instructions a call may take; needs ``count``.
+    core
+        "a53", or "max", which has dot products too.
 
     Raises
     ------
@@ -74,7 +77,10 @@ class EmulatedTarget:
         time_limit: float = 120.0,
         count: bool = False,
         instruction_limit: int | None = None,
+        core: str = "a53",
     ) -> None:
+        if core not in ("a53", "max"):
+            raise InputError(f"core: expected 'a53' or 'max', got {core!r}")
         if instruction_limit is not None and not count:
             raise InputError("instruction_limit: needs count=True")
         self.name, self.time_limit, self.instruction_limit = name, time_limit, instruction_limit
@@ -83,7 +89,7 @@ class EmulatedTarget:
         self._buffers: list[tuple[int, int]] = []  # address of the first byte behind each, and its size
         self._written: list[tuple[np.ndarray, int]] = []  # arrays to copy back, and their addresses
         self._fault = ""
-        self._core = self._make_core()
+        self._core = self._make_core(core)
         stubs = self._map_stubs()
         image = read_image(library, _LIBRARY, stubs.get)
         self._functions = image.functions
@@ -130,10 +136,11 @@ class EmulatedTarget:
             text += byte
         return text.decode()
 
-    def _make_core(self) -> Any:
+    def _make_core(self, name: str) -> Any:
         uc = self._unicorn
         core = uc.Uc(uc.UC_ARCH_ARM64, uc.UC_MODE_ARM)
-        core.ctl_set_cpu_model(uc.arm64_const.UC_CPU_ARM64_A53)
+        models = {"a53": uc.arm64_const.UC_CPU_ARM64_A53, "max": uc.arm64_const.UC_CPU_ARM64_MAX}
+        core.ctl_set_cpu_model(models[name])
         return core
 
     def _map(self, address: int, content: bytes, protection: int) -> None:

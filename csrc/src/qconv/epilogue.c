@@ -22,7 +22,7 @@ static int64_t round_shift(int64_t x, unsigned shift, mgk_rounding rounding)
     }
 }
 
-int32_t mgk_requantize(const mgk_qconv *layer, int32_t x, int32_t multiplier, unsigned shift)
+int32_t mgk_requantize_one(const mgk_qconv *layer, int32_t x, int32_t multiplier, unsigned shift)
 {
     const int64_t rounded = layer->out_zero + round_shift((int64_t)x * multiplier, shift, layer->rounding);
     return (int32_t)(rounded < layer->out_low ? layer->out_low : rounded > layer->out_high ? layer->out_high : rounded);
@@ -70,11 +70,11 @@ static void store(const mgk_qconv_run *run, size_t channel, size_t index, int32_
     switch (run->layer->output) {
     case MGK_REQUANTIZE_U8:
         ((uint8_t *)run->out)[index] =
-            (uint8_t)mgk_requantize(run->layer, x, e->multiplier[channel], e->shift[channel]);
+            (uint8_t)mgk_requantize_one(run->layer, x, e->multiplier[channel], e->shift[channel]);
         break;
     case MGK_REQUANTIZE_I16:
         ((int16_t *)run->out)[index] =
-            (int16_t)mgk_requantize(run->layer, x, e->multiplier[channel], e->shift[channel]);
+            (int16_t)mgk_requantize_one(run->layer, x, e->multiplier[channel], e->shift[channel]);
         break;
     default: ((int32_t *)run->out)[index] = x;
     }

@@ -34,6 +34,9 @@ void mgk_prepare_epilogue(const mgk_qconv *layer, const mgk_epilogue *arguments,
 
 /* clamp(zero + round(x multiplier / 2^shift), low, high). |x multiplier| <= 2^62 and adding half of 2^shift, at most
  * 2^61, stays in int64. */
-int32_t mgk_requantize(const mgk_qconv *layer, int32_t x, int32_t multiplier, unsigned shift);
+int32_t mgk_requantize_one(const mgk_qconv *layer, int32_t x, int32_t multiplier, unsigned shift);
+
+/* The arguments of a requantization, with its scalars for the layer; whether accumulator + bias fits is not looked at. */
+mgk_status mgk_check_requantization(const mgk_epilogue *arguments, size_t channels, mgk_qconv *layer);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "overlap.h"
+#include "qconv/epilogue.h"
 #include "thresholds.h"
 
 /* Largest size of a sum: one less than int32 holds, so that a threshold above it has a value. */
@@ -142,7 +143,7 @@ static int biases_fit(const mgk_qconv *layer, const int32_t *bias)
     return 1;
 }
 
-static mgk_status check_requantization(const mgk_epilogue *e, const mgk_qconv *layer)
+mgk_status mgk_check_requantization(const mgk_epilogue *e, size_t channels, mgk_qconv *layer)
 {
     const int is_byte = e->output == MGK_REQUANTIZE_U8;
     if (e->multiplier == NULL || e->shift == NULL) {
@@ -155,12 +156,16 @@ static mgk_status check_requantization(const mgk_epilogue *e, const mgk_qconv *l
         e->low > e->high || e->low < (is_byte ? 0 : INT16_MIN) || e->high > (is_byte ? UINT8_MAX : INT16_MAX)) {
         return MGK_BAD_VALUE;
     }
-    for (size_t o = 0; o < layer->conv.out_channels; o++) {
-        if (e->shift[o] > MOST_SHIFT) {
+    for (size_t c = 0; c < channels; c++) {
+        if (e->shift[c] > MOST_SHIFT) {
             return MGK_BAD_VALUE;
         }
     }
-    return e->bias == NULL || biases_fit(layer, e->bias) ? MGK_OK : MGK_OVERFLOW;
+    layer->rounding = e->rounding;
+    layer->out_zero = e->zero;
+    layer->out_low = e->low;
+    layer->out_high = e->high;
+    return MGK_OK;
 }
 
 static mgk_status check_epilogue(const mgk_epilogue *e, mgk_qconv *layer)
@@ -174,11 +179,10 @@ static mgk_status check_epilogue(const mgk_epilogue *e, mgk_qconv *layer)
         break;
     case MGK_REQUANTIZE_U8:
     case MGK_REQUANTIZE_I16:
-        status = check_requantization(e, layer);
-        layer->rounding = e->rounding;
-        layer->out_zero = e->zero;
-        layer->out_low = e->low;
-        layer->out_high = e->high;
+        status = mgk_check_requantization(e, layer->conv.out_channels, layer);
+        if (status == MGK_OK && e->bias != NULL && !biases_fit(layer, e->bias)) {
+            status = MGK_OVERFLOW;
+        }
         break;
     default: return MGK_BAD_VALUE;
     }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from quant.integer import Argmax, Conv2d, Linear, Program, SumPool, Thresholds
+from quant.target import NativeTarget
 from verify.kernels.build import build
 from verify.kernels.emulator import EmulatedTarget
 from verify.kernels.targets import Runner, emulated, native
@@ -27,6 +28,22 @@ def aarch64_library(cross: None) -> Path:
 @pytest.fixture(scope="session")
 def aarch64(aarch64_library: Path) -> EmulatedTarget:
     return emulated(aarch64_library)
+
+
+@pytest.fixture(scope="session")
+def native_target() -> NativeTarget:
+    return native()
+
+
+@pytest.fixture(scope="session")
+def aarch64_target(aarch64: EmulatedTarget) -> EmulatedTarget:
+    return aarch64
+
+
+@pytest.fixture(scope="session")
+def aarch64_max_target(aarch64_library: Path) -> EmulatedTarget:
+    """A core that has dot products too."""
+    return emulated(aarch64_library, "aarch64 max", core="max")
 
 
 @pytest.fixture(scope="session", params=["native scalar", "aarch64 scalar", "aarch64 neon"])

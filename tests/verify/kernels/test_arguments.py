@@ -112,10 +112,10 @@ def test_errors_name_target_function_and_status() -> None:
     if target.call("mgk_has_path", 1):
         pytest.skip("this processor has NEON")
     with pytest.raises(KernelError, match="native: mgk_qconv2d_prepare: MGK_BAD_PATH"):
-        run_operation(op, x, target, "neon")
+        run_operation(op, x, target=target, path="neon")
     thresholds, accumulators = random_thresholds(np.random.default_rng(0), 3, 8, 2)
     with pytest.raises(KernelError, match="native: mgk_thresholds: MGK_BAD_PATH"):
-        run_operation(thresholds, accumulators, target, "neon")
+        run_operation(thresholds, accumulators, target=target, path="neon")
 
 
 def test_paths_of_operations(runner: Runner) -> None:

@@ -196,5 +196,5 @@ def test_neon_needs_few_instructions(aarch64_library: Path) -> None:
     """Deterministic: 0.157 a MAC when written. More than twice that says that the inner loop spills."""
     op, x = random_conv(np.random.default_rng(0), (1, 16, 16, 32), (3, 3), 32, pads=(1, 1, 1, 1))
     target = emulated(aarch64_library, count=True)
-    sums = run_operation(op, x, target, "neon")
+    sums = run_operation(op, x, target=target, path="neon")
     assert 0.05 < target.instructions / (sums.size * 9 * 32) < 0.3

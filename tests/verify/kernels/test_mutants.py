@@ -23,7 +23,7 @@ def find_catches(library: Path, path: str) -> Iterator[str]:
     runner = Runner(emulated(library, name="mutant"), path)
     for case in battery():
         try:
-            if compare_operation(case.op, case.x, runner).mismatches:
+            if compare_operation(case.op, case.inputs, runner).mismatches:
                 yield case.name
         except EmulationError as error:
             yield f"{case.name}: {error}"

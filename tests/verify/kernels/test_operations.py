@@ -1,4 +1,4 @@
-"""Every integer kernel, on every path, against its NumPy reference, bit for bit."""
+"""Every operation on every target and path, bit for bit: drawn at random, and a fixed battery."""
 
 import hypothesis.strategies as st
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from quant.integer import OPERATIONS
 from verify.kernels.cases import LANE_BOUNDS, battery, two_bit_extreme
 from verify.kernels.compare import compare_operation
-from verify.kernels.draws import DRAWS, Drawn, convolutions
+from verify.kernels.draws import DRAWS, convolutions
 from verify.kernels.targets import Runner
 
 
@@ -20,23 +20,24 @@ def test_every_operation_is_drawn() -> None:
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_drawn_operation(runner: Runner, name: str, data: st.DataObject) -> None:
-    op, x = data.draw(DRAWS[name])
-    row = compare_operation(op, x, runner)
+    op, inputs = data.draw(DRAWS[name])
+    row = compare_operation(op, inputs, runner)
     assert row.mismatches == 0, row
-    assert row.compared == row.images * op.run(x)[0].size > 0
+    assert row.compared == row.images * op.run(*inputs)[0].size > 0
 
 
-@given(drawn=convolutions(st.just(2), st.integers(1, 2), st.just(False)))
+@given(data=st.data())
 @settings(max_examples=80, deadline=None)
-def test_two_bit_convolution(runner: Runner, drawn: Drawn) -> None:
+def test_two_bit_convolution(runner: Runner, data: st.DataObject) -> None:
     """Those that NEON takes."""
-    row = compare_operation(*drawn, runner)
+    op, inputs = data.draw(convolutions(st.just(2), st.integers(1, 2), plain=True))
+    row = compare_operation(op, inputs, runner)
     assert row.path == runner.path
     assert row.mismatches == 0, row
 
 
 def test_battery(runner: Runner) -> None:
-    rows = {case.name: compare_operation(case.op, case.x, runner) for case in battery()}
+    rows = {case.name: compare_operation(case.op, case.inputs, runner) for case in battery()}
     assert {name: row for name, row in rows.items() if row.mismatches} == {}
     if runner.path == "neon":
         assert sum(row.path == "neon" for row in rows.values()) > 60

@@ -9,7 +9,17 @@ import numpy as np
 
 from minigrad.errors import InputError
 
-__all__ = ["INT32_MAX", "Values", "check_values", "check_width", "freeze", "is_int", "values_of"]
+__all__ = [
+    "INT32_MAX",
+    "Values",
+    "check_dtype",
+    "check_integers",
+    "check_values",
+    "check_width",
+    "freeze",
+    "is_int",
+    "values_of",
+]
 
 INT32_MAX = 2**31 - 1
 
@@ -21,6 +31,8 @@ class Values:
     shape: tuple[int, ...]
     low: int
     high: int
+    #: The type, or None where any will do.
+    dtype: np.dtype | None = None
 
 
 def is_int(value: Any) -> bool:
@@ -48,16 +60,39 @@ def freeze(op: Any, field: str, dtype: Any, dimensions: int, limit: int | None =
     object.__setattr__(op, field, copy)
 
 
-def check_values(name: str, x: Values, dimensions: int, highest: int) -> None:
-    """InputError unless x has these dimensions and stays in [0, highest]."""
+def check_integers(op: Any, field: str, count: int, least: int) -> None:
+    """Replace a sequence by a tuple of this many integers, none below the least; InputError otherwise."""
+    value = getattr(op, field)
+    if (
+        not isinstance(value, (tuple, list, np.ndarray))
+        or len(value) != count
+        or not all(is_int(v) and v >= least for v in value)
+    ):
+        name = f"{type(op).__name__}.{field}"
+        raise InputError(f"{name}: expected {count} integers of at least {least}, got {value!r}")
+    object.__setattr__(op, field, tuple(int(v) for v in value))
+
+
+def check_dtype(name: str, x: Values, *dtypes: Any) -> None:
+    """InputError unless x has one of these types, or none is known."""
+    if x.dtype is not None and x.dtype not in dtypes:
+        raise InputError(f"{name}: expected {' or '.join(str(np.dtype(d)) for d in dtypes)}, got {x.dtype}")
+
+
+def check_values(name: str, x: Values, dimensions: int, highest: int, dtype: Any) -> None:
+    """InputError unless x has this type and these dimensions and stays in [0, highest]."""
+    check_dtype(name, x, dtype)
     if len(x.shape) != dimensions:
         raise InputError(f"{name}: expected {dimensions} dimensions for one image, got shape {x.shape}")
     if x.low < 0 or x.high > highest:
         raise InputError(f"{name}: expected integers in [0, {highest}], got [{x.low}, {x.high}]")
 
 
-def values_of(name: str, x: np.ndarray, dtype: Any) -> Values:
-    """What an actual array holds."""
-    if x.dtype != dtype or x.size == 0:
-        raise InputError(f"{name}: expected {np.dtype(dtype)} and at least one image, got {x.dtype} {x.shape}")
-    return Values(x.shape[1:], int(x.min()), int(x.max()))
+def values_of(name: str, x: np.ndarray, *dtypes: Any) -> Values:
+    """What an actual array holds, of one of these types."""
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"{name}: expected an array, got {type(x).__name__}")
+    if x.dtype not in dtypes or x.size == 0:
+        wanted = " or ".join(str(np.dtype(d)) for d in dtypes)
+        raise InputError(f"{name}: expected {wanted} and at least one image, got {x.dtype} {x.shape}")
+    return Values(x.shape[1:], int(x.min()), int(x.max()), x.dtype)

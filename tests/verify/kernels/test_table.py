@@ -1,0 +1,86 @@
+"""Every kernel of the table, forced by its number, with every epilogue: bit for bit, on every target that has it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from minigrad.kernels import KernelError
+from quant.integer import Conv2d
+from quant.runtime import PATHS, prepare, run_layer
+from quant.target import Target
+from verify.kernels.compare import compare_layer
+from verify.kernels.draws import layers
+from verify.kernels.targets import Runner, kernels
+
+
+@pytest.fixture(scope="session", params=["native", "aarch64", "aarch64 max"])
+def target(request: pytest.FixtureRequest) -> Target:
+    return request.getfixturevalue(f"{request.param.replace(' ', '_')}_target")
+
+
+def runnable(target: Target) -> Iterator[tuple[int, Runner]]:
+    """The kernels this target's processor runs."""
+    for number, kernel in enumerate(kernels(target), 1):
+        if target.call("mgk_has_path", PATHS[kernel.path]):
+            yield number, Runner(target, kernel.path)
+
+
+def takes(op: Conv2d, x: np.ndarray, runner: Runner, number: int) -> bool:
+    try:
+        prepare(op, x.shape, runner.target, runner.path, kernel=number)
+    except KernelError as error:
+        assert "MGK_BAD_PATH" in str(error)
+        return False
+    return True
+
+
+def test_table(target: Target) -> None:
+    names = [kernel.name for kernel in kernels(target)]
+    assert len(set(names)) == len(names) > 0
+    assert names[-1] == "scalar"
+    assert target.name_of("mgk_qconv2d_kernel_name", 0) == "unknown"
+    assert target.name_of("mgk_qconv2d_kernel_name", len(names) + 1) == "unknown"
+
+
+@pytest.mark.parametrize("usual", [True, False], ids=["usual", "any"])
+def test_layers(target: Target, usual: bool) -> None:
+    """On each kernel that takes the layer, and on the one the library picks, safe and with bounds of the weights."""
+    compared: Counter[str] = Counter()
+
+    @given(layer=layers(usual))
+    @settings(max_examples=120, deadline=None)
+    def check(layer: st.DataObject) -> None:
+        op, epilogue, x, from_weights = layer  # type: ignore[misc]
+        for number, runner in runnable(target):
+            if takes(op, x, runner, number):
+                row = compare_layer(op, epilogue, x, runner, number, from_weights)
+                name = target.name_of("mgk_qconv2d_kernel_name", number)
+                assert row.mismatches == 0, (name, row)
+                compared[name] += 1
+        row = compare_layer(op, epilogue, x, Runner(target, runner.path), 0, from_weights)
+        assert row.mismatches == 0, row
+
+    check()
+    if usual:
+        everyone = {target.name_of("mgk_qconv2d_kernel_name", number) for number, _ in runnable(target)}
+        assert set(compared) == everyone, compared
+
+
+def test_constant_extremes(target: Target) -> None:
+    """Weights and codes all at either end, through every kernel, against the closed form."""
+    for bits in (1, 2, 3, 4, 8):
+        top = (1 << bits) - 1
+        for channels in (16, 40, 256):
+            for code in (0, top):
+                op = Conv2d(np.full((33, 3, 3, channels), code, np.uint8), bits, bits, pads=(1, 1, 1, 1))
+                x = np.full((1, 3, 5, channels), top, np.uint8)
+                taps = np.multiply.outer([2, 3, 2], [2, 3, 3, 3, 2])[None, :, :, None]
+                expected = np.broadcast_to(taps * channels * top * (top if code else -top), (1, 3, 5, 33))
+                for number, runner in runnable(target):
+                    if takes(op, x, runner, number):
+                        got = run_layer(op, x, target, runner.path, None, number)
+                        assert np.array_equal(got, expected), (number, bits, channels, code)
