@@ -77,6 +77,7 @@ typedef struct mgk_qconv_kernel {
 extern const mgk_qconv_kernel mgk_qconv_scalar;
 
 #if defined(__aarch64__)
+extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_outer_product;
 #endif
 

@@ -5,6 +5,7 @@
 
 static const mgk_qconv_kernel *const kernels[] = {
 #if defined(__aarch64__)
+    &mgk_qconv_neon_winograd,
     &mgk_qconv_neon_outer_product,
 #endif
     &mgk_qconv_scalar,
