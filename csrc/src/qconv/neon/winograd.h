@@ -24,9 +24,10 @@
 
 enum {
     WINOGRAD_POSITIONS = 16,
-    WINOGRAD_GROUP = 3,          /* tiles that are multiplied at once */
-    WINOGRAD_LANES = 32,         /* output channels that are multiplied at once; the last block may have 16 */
-    WINOGRAD_SUB_BLOCK = 24,     /* tiles whose products wait for the output transform; a multiple of WINOGRAD_GROUP */
+    WINOGRAD_GROUP = 3,  /* tiles that are multiplied at once */
+    WINOGRAD_LANES = 32, /* output channels that are multiplied at once; the last block may have 16 */
+    WINOGRAD_TILE = WINOGRAD_POSITIONS * WINOGRAD_LANES, /* sums of products of a tile: [position][LANES] */
+    WINOGRAD_SUB_BLOCK = 24, /* tiles whose products wait for the output transform; a multiple of WINOGRAD_GROUP */
     WINOGRAD_BLOCK_BYTES = 1 << 18 /* of transformed activations; a block has at least one row of tiles */
 };
 
@@ -35,18 +36,19 @@ typedef enum winograd_class { WINOGRAD_EDGE = 0, WINOGRAD_MIXED = 1, WINOGRAD_MI
 /* Everything that follows from the layer. */
 typedef struct winograd {
     size_t tiles_y, tiles_x, rows_per_block;
-    size_t channels;     /* in_channels padded to 16 */
-    size_t out_channels; /* padded to 16 */
-    size_t chunk, chunks; /* channels of a chunk, whose X fits int16 (narrow); the last chunk may have fewer */
-    int halved;          /* odd weights, U' */
-    int wide;            /* sums of products in int32 instead, one chunk */
-    int raw_bits;        /* of raw */
-    int32_t center;      /* subtracted at (1,1) */
-    int32_t v_bound;     /* |V| */
-    int32_t u_bound[3];  /* |U'| or |U| by class */
-    int32_t x_bound;     /* |X| a channel */
-    int32_t raw_bound;   /* |raw|, all channels */
-    unsigned products[3]; /* products that fit a lane of 8 bits, by class; 0: none */
+    size_t channels;        /* in_channels padded to 16 */
+    size_t out_channels;    /* padded to 16 */
+    size_t chunk, chunks;   /* channels of a chunk, whose X fits int16 (narrow); the last chunk may have fewer */
+    int halved;             /* odd weights, U' */
+    int wide;               /* sums of products in int32 instead, one chunk */
+    int raw_bits;           /* of raw */
+    int32_t center;         /* subtracted at (1,1) */
+    int32_t v_bound;        /* |V| */
+    int32_t u_bound[3];     /* |U'| or |U| by class */
+    int32_t x_bound;        /* |X| a channel */
+    int32_t raw_bound;      /* |raw|, all channels */
+    unsigned products[3];   /* products that fit a lane of 8 bits, by class; 0: none */
+    unsigned safe[3];       /* the schedule that is safe for any weights and there for any tile */
     unsigned wide_pairs[3]; /* wide: pairs of channels that fit a lane of 16 bits */
 } winograd;
 
@@ -84,12 +86,17 @@ typedef struct winograd_schedule {
     unsigned char runs[3];
 } winograd_schedule;
 
-enum { WINOGRAD_SCHEDULES = 8, WINOGRAD_WIDE_SCHEDULE = 0 };
+enum {
+    WINOGRAD_WIDE_SCHEDULE = 0,
+    WINOGRAD_RUNS_OF_16 = 1,
+    WINOGRAD_RUNS_OF_8 = 2,
+    WINOGRAD_RUNS_6_5_5 = 3,
+    WINOGRAD_RUNS_OF_4 = 4,
+    WINOGRAD_RUNS_3_3_2 = 5,
+    WINOGRAD_RUNS_OF_2 = 6,
+    WINOGRAD_RUNS_OF_1 = 7,
+    WINOGRAD_SCHEDULES = 8
+};
 extern const winograd_schedule mgk_winograd_schedules[WINOGRAD_SCHEDULES];
-
-/* A tile: where it is, and where its 4 x 4 codes are. */
-typedef struct winograd_tile {
-    size_t y, x;
-} winograd_tile;
 
 #endif

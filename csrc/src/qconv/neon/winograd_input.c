@@ -5,21 +5,82 @@
 #include <arm_neon.h>
 #include <string.h>
 
-enum { UNIT = 16, SIDE = 4 };
+#define INLINE static inline __attribute__((always_inline))
 
-size_t mgk_winograd_patch_size(const winograd *plan)
+enum { UNIT = 16, SIDE = 4, MOST_COLUMNS = 12 };
+
+/* ---------------------------------------------------------------- the strip */
+
+static size_t find_strip_width(const winograd *plan)
 {
-    size_t size = plan->channels;
-    return mgk_multiply(&size, WINOGRAD_GROUP * SIDE * SIDE) ? size : 0;
+    return 2 * plan->tiles_x + 2;
 }
 
-/* Where the codes of a group of tiles are: tile t begins `tile` bytes after tile t - 1. */
-typedef struct source {
-    const uint8_t *codes;
-    size_t row, column, tile;
-} source;
+size_t mgk_winograd_strip_size(const winograd *plan)
+{
+    size_t size = 2 * plan->rows_per_block + 2;
+    return mgk_multiply(&size, find_strip_width(plan)) && mgk_multiply(&size, plan->channels) ? size : 0;
+}
 
-static inline void store(int8_t *to, const uint8x16_t *v, const int tiles)
+/* One row of the image with its border, `width` pixels. */
+static void pad_row(const mgk_conv2d *c, const uint8_t *codes, size_t width, size_t channels, uint8_t *to)
+{
+    const size_t left = c->pad_left < width ? c->pad_left : width;
+    const size_t inside = c->width < width - left ? c->width : width - left;
+    memset(to, 0, left * channels);
+    to += left * channels;
+    if (channels == c->in_channels) {
+        memcpy(to, codes, inside * channels);
+    } else {
+        for (size_t x = 0; x < inside; x++) {
+            memcpy(to + x * channels, codes + x * c->in_channels, c->in_channels);
+            memset(to + x * channels + c->in_channels, 0, channels - c->in_channels);
+        }
+    }
+    memset(to + inside * channels, 0, (width - left - inside) * channels);
+}
+
+void mgk_winograd_pad(const mgk_qconv_run *run, const winograd *plan, size_t first_row, size_t rows, uint8_t *strip)
+{
+    const mgk_conv2d *c = &run->layer->conv;
+    const size_t width = find_strip_width(plan);
+    for (size_t y = 2 * first_row; y < 2 * (first_row + rows) + 2; y++) {
+        if (y >= c->pad_top && y - c->pad_top < c->height) {
+            pad_row(c, run->codes + (y - c->pad_top) * c->width * c->in_channels, width, plan->channels, strip);
+        } else {
+            memset(strip, 0, width * plan->channels);
+        }
+        strip += width * plan->channels;
+    }
+}
+
+/* ---------------------------------------------------------------- the transform */
+
+/* Where 16 channels of a group of tiles are. tiles, step and halved are constants of the caller, so that loops over them
+ * unroll. step 2: the tiles are neighbours and share columns of codes[0]; step 4: each has its own. */
+typedef struct patch {
+    const uint8_t *codes[WINOGRAD_GROUP];
+    size_t row, column;
+} patch;
+
+INLINE void load_row(const patch *from, size_t y, const int tiles, const int step, uint8x16_t row[MOST_COLUMNS])
+{
+    if (step == 2) {
+        const uint8_t *codes = from->codes[0] + y * from->row;
+        for (size_t j = 0; j < 2 * (size_t)tiles + 2; j++) {
+            row[j] = vld1q_u8(codes + j * from->column);
+        }
+    } else {
+        for (int t = 0; t < tiles; t++) {
+            const uint8_t *codes = from->codes[t] + y * from->row;
+            for (size_t j = 0; j < SIDE; j++) {
+                row[step * t + (int)j] = vld1q_u8(codes + j * from->column);
+            }
+        }
+    }
+}
+
+INLINE void store(int8_t *to, const uint8x16_t *v, const int tiles)
 {
     int16_t *pairs = (int16_t *)(void *)to;
     if (tiles == 3) {
@@ -34,148 +95,92 @@ static inline void store(int8_t *to, const uint8x16_t *v, const int tiles)
     }
 }
 
-/* tiles, step and halved are constants of the caller. step 2: tiles are neighbours and share columns; step 4: they do
- * not. Columns of tile t are those from step t on. */
-static inline __attribute__((always_inline)) void transform_group(const source *from, size_t channels, int32_t center,
-                                                                  int8_t *to, int32_t (*corners)[4], const int tiles,
-                                                                  const int step, const int halved)
+/* Four positions, from a row of B^T d: times B. */
+INLINE void store_row(const uint8x16_t *row, int8_t *const to[4], size_t at, const int plus, uint8x16_t offset,
+                      const int tiles, const int step)
 {
-    static const unsigned char upper[4] = {0, 1, 2, 1};
-    static const unsigned char lower[4] = {2, 2, 1, 3};
-    const int columns = step * (tiles - 1) + 4;
-    const uint8x16_t offset = vdupq_n_u8((uint8_t)center);
-    const size_t position = channels * (size_t)tiles;
-    uint16x8_t sums[WINOGRAD_GROUP][4];
+    uint8x16_t v[4][WINOGRAD_GROUP];
     for (int t = 0; t < tiles; t++) {
-        for (int k = 0; k < 4; k++) {
-            sums[t][k] = vdupq_n_u16(0);
+        const uint8x16_t *r = row + step * t;
+        v[0][t] = vsubq_u8(r[0], r[2]);
+        v[1][t] = vaddq_u8(r[1], r[2]);
+        v[2][t] = vsubq_u8(r[2], r[1]);
+        v[3][t] = vsubq_u8(r[1], r[3]);
+        if (plus) { /* position (1,1) */
+            v[1][t] = vsubq_u8(v[1][t], offset);
         }
+    }
+    for (int j = 0; j < 4; j++) {
+        store(to[j] + at, v[j], tiles);
+    }
+}
+
+/* Row a minus or plus row b of the codes, then the four positions of that row, for all channels. corner: the first of
+ * the two corners to sum, or -1. */
+INLINE void transform_row(const patch *from, const winograd *plan, const size_t a, const size_t b, const int plus,
+                          int8_t *begin, int32_t (*corners)[4], const int corner, const int tiles, const int step)
+{
+    const uint8x16_t offset = vdupq_n_u8((uint8_t)plan->center);
+    const size_t channels = plan->channels;
+    const size_t position = channels * (size_t)tiles;
+    int8_t *const to[4] = {begin, begin + position, begin + 2 * position, begin + 3 * position};
+    patch at = *from;
+    uint16x8_t sums[WINOGRAD_GROUP][2];
+    for (int t = 0; t < tiles; t++) {
+        sums[t][0] = sums[t][1] = vdupq_n_u16(0);
     }
     for (size_t c = 0; c < channels; c += UNIT) {
-        for (int i = 0; i < 4; i++) {
-            const uint8_t *a = from->codes + upper[i] * from->row + c;
-            const uint8_t *b = from->codes + lower[i] * from->row + c;
-            uint8x16_t rows[3 * SIDE];
-            for (int j = 0; j < columns; j++) {
-                const size_t at = (size_t)(j / step) * from->tile + (size_t)(j % step) * from->column;
-                const uint8x16_t x = vld1q_u8(a + at);
-                const uint8x16_t y = vld1q_u8(b + at);
-                rows[j] = i == 1 ? vaddq_u8(x, y) : vsubq_u8(x, y);
-                for (int t = 0; t < tiles && halved; t++) {
-                    const int k = j - step * t; /* the column of tile t */
-                    if (i == 0 && (k == 0 || k == 3)) {
-                        sums[t][k == 3] = vpadalq_u8(sums[t][k == 3], x);
-                    }
-                    if (i == 3 && (k == 0 || k == 3)) {
-                        sums[t][2 + (k == 3)] = vpadalq_u8(sums[t][2 + (k == 3)], y);
-                    }
-                }
-            }
-            uint8x16_t v[4][WINOGRAD_GROUP];
-            for (int t = 0; t < tiles; t++) {
-                const uint8x16_t *r = rows + step * t;
-                v[0][t] = vsubq_u8(r[0], r[2]);
-                v[1][t] = vaddq_u8(r[1], r[2]);
-                v[2][t] = vsubq_u8(r[2], r[1]);
-                v[3][t] = vsubq_u8(r[1], r[3]);
-                if (i == 1) {
-                    v[1][t] = vsubq_u8(v[1][t], offset);
-                }
-            }
-            for (int j = 0; j < 4; j++) {
-                store(to + (size_t)(4 * i + j) * position, v[j], tiles);
-            }
+        uint8x16_t x[MOST_COLUMNS];
+        uint8x16_t y[MOST_COLUMNS];
+        load_row(&at, a, tiles, step, x);
+        load_row(&at, b, tiles, step, y);
+        for (int t = 0; t < tiles && corner >= 0; t++) { /* of the outer row of codes */
+            const uint8x16_t *outer = (corner == 0 ? x : y) + step * t;
+            sums[t][0] = vpadalq_u8(sums[t][0], outer[0]);
+            sums[t][1] = vpadalq_u8(sums[t][1], outer[3]);
         }
-        to += UNIT * tiles;
+        for (int j = 0; j < step * (tiles - 1) + SIDE; j++) {
+            x[j] = plus ? vaddq_u8(x[j], y[j]) : vsubq_u8(x[j], y[j]);
+        }
+        store_row(x, to, c * (size_t)tiles, plus, offset, tiles, step);
+        for (int t = 0; t < (step == 2 ? 1 : tiles); t++) {
+            at.codes[t] += UNIT;
+        }
     }
-    for (int t = 0; t < tiles; t++) {
-        for (int k = 0; k < 4; k++) {
-            corners[t][k] = (int32_t)vaddlvq_u16(sums[t][k]);
-        }
+    for (int t = 0; t < tiles && corner >= 0; t++) {
+        corners[t][corner] = plan->halved ? (int32_t)vaddlvq_u16(sums[t][0]) : 0;
+        corners[t][corner + 1] = plan->halved ? (int32_t)vaddlvq_u16(sums[t][1]) : 0;
     }
 }
 
-#define DEFINE_TRANSFORM(name, tiles, step)                                                                            \
-    static void name(const source *from, const winograd *plan, int8_t *to, int32_t (*corners)[4])                      \
-    {                                                                                                                  \
-        if (plan->halved) {                                                                                            \
-            transform_group(from, plan->channels, plan->center, to, corners, tiles, step, 1);                          \
-        } else {                                                                                                       \
-            transform_group(from, plan->channels, plan->center, to, corners, tiles, step, 0);                          \
-        }                                                                                                              \
-    }
-
-DEFINE_TRANSFORM(transform_1, 1, 4)
-DEFINE_TRANSFORM(transform_2, 2, 4)
-DEFINE_TRANSFORM(transform_3, 3, 4)
-DEFINE_TRANSFORM(transform_neighbours, 3, 2)
-
-/* Is the whole 4 x 4 tile inside of the image? */
-static int is_inside(const mgk_conv2d *c, const winograd_tile *tile)
+INLINE void transform(const patch *from, const winograd *plan, int8_t *to, int32_t (*corners)[4], const int tiles,
+                      const int step)
 {
-    return 2 * tile->y >= c->pad_top && 2 * tile->y + SIDE <= c->pad_top + c->height && 2 * tile->x >= c->pad_left &&
-           2 * tile->x + SIDE <= c->pad_left + c->width;
+    const size_t row = 4 * plan->channels * (size_t)tiles;
+    transform_row(from, plan, 0, 2, 0, to, corners, 0, tiles, step);
+    transform_row(from, plan, 1, 2, 1, to + row, corners, -1, tiles, step);
+    transform_row(from, plan, 2, 1, 0, to + 2 * row, corners, -1, tiles, step);
+    transform_row(from, plan, 1, 3, 0, to + 3 * row, corners, 2, tiles, step);
 }
 
-/* The codes of a tile, with zeros outside of the image and for the channels that pad to 16. */
-static void copy_tile(const mgk_qconv_run *run, size_t channels, const winograd_tile *tile, uint8_t *patch)
+void mgk_winograd_input(const winograd *plan, const uint8_t *strip, const winograd_tile *tiles, size_t count, int8_t *v,
+                        int32_t (*corners)[4])
 {
-    const mgk_conv2d *c = &run->layer->conv;
-    for (size_t i = 0; i < SIDE; i++) {
-        const size_t y = 2 * tile->y + i; /* in the image with its border */
-        for (size_t j = 0; j < SIDE; j++) {
-            const size_t x = 2 * tile->x + j;
-            size_t written = 0;
-            if (y >= c->pad_top && y < c->pad_top + c->height && x >= c->pad_left && x < c->pad_left + c->width) {
-                const uint8_t *codes =
-                    run->codes + ((y - c->pad_top) * c->width + (x - c->pad_left)) * c->in_channels;
-                for (; c->in_channels - written >= UNIT; written += UNIT) {
-                    vst1q_u8(patch + written, vld1q_u8(codes + written));
-                }
-                for (; written < c->in_channels; written++) {
-                    patch[written] = codes[written];
-                }
-            }
-            for (; channels - written >= UNIT; written += UNIT) {
-                vst1q_u8(patch + written, vdupq_n_u8(0));
-            }
-            for (; written < channels; written++) {
-                patch[written] = 0;
-            }
-            patch += channels;
-        }
-    }
-}
-
-void mgk_winograd_input(const mgk_qconv_run *run, const winograd *plan, const winograd_tile *tiles, size_t count,
-                        int8_t *v, int32_t (*corners)[4], uint8_t *patch)
-{
-    const mgk_conv2d *c = &run->layer->conv;
-    int direct = c->in_channels == plan->channels;
-    int neighbours = count == WINOGRAD_GROUP;
-    for (size_t t = 0; t < count; t++) {
-        direct = direct && is_inside(c, &tiles[t]);
-        neighbours = neighbours && tiles[t].y == tiles[0].y && tiles[t].x == tiles[0].x + t;
-    }
-    source from;
-    if (direct && neighbours) {
-        from.column = c->in_channels;
-        from.row = c->width * from.column;
-        from.tile = 2 * from.column;
-        from.codes = run->codes + (2 * tiles->y - c->pad_top) * from.row + (2 * tiles->x - c->pad_left) * from.column;
-        transform_neighbours(&from, plan, v, corners);
-        return;
-    }
+    patch from;
     from.column = plan->channels;
-    from.row = SIDE * from.column;
-    from.tile = SIDE * from.row;
-    from.codes = patch;
+    from.row = find_strip_width(plan) * from.column;
     for (size_t t = 0; t < count; t++) {
-        copy_tile(run, plan->channels, &tiles[t], patch + t * from.tile);
+        from.codes[t] = strip + 2 * tiles[t].y * from.row + 2 * tiles[t].x * from.column;
     }
-    static void (*const transform[WINOGRAD_GROUP])(const source *, const winograd *, int8_t *, int32_t (*)[4]) = {
-        transform_1, transform_2, transform_3};
-    transform[count - 1](&from, plan, v, corners);
+    if (count == 1) {
+        transform(&from, plan, v, corners, 1, SIDE);
+    } else if (count == 2) {
+        transform(&from, plan, v, corners, 2, SIDE);
+    } else if (tiles[2].y == tiles[0].y && tiles[2].x == tiles[0].x + 2) { /* listed row by row: tiles[1] is between */
+        transform(&from, plan, v, corners, 3, 2);
+    } else {
+        transform(&from, plan, v, corners, 3, SIDE);
+    }
 }
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */

@@ -5,16 +5,16 @@
 #include "qconv/neon/winograd.h"
 
 /* Groups of `tiles` tiles. v: [pair of channels][tile][2] of the first group, `stride` bytes from group to group;
- * w: [pair][output channel][2]; m: sums, [group][tile][output channel]. */
+ * w: [pair][output channel][2]; m: sums, [group][tile][output channel], WINOGRAD_TILE from tile to tile. */
 typedef struct winograd_product {
     const int8_t *v;
     size_t stride;
     const int8_t *w;
     void *m;
-    size_t pairs;  /* a multiple of 8 */
+    size_t pairs; /* a multiple of 8 */
     size_t groups;
-    size_t tiles;  /* 1 to 3 */
-    size_t lanes;  /* 16 or 32 output channels */
+    size_t tiles; /* 1 to 3 */
+    size_t lanes; /* 16 or 32 output channels */
 } winograd_product;
 
 /* m is int16: the sums modulo 2^16. 8-bit lanes are flushed as the schedule says; its runs must be proven. */

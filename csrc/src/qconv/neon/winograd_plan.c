@@ -5,7 +5,20 @@
 
 enum { INT16_BOUND = 32766, MOST_CHANNELS = 4096, UNIT = 16 };
 
-static int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+static int32_t larger(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A schedule of equal runs. */
+static unsigned find_safe(unsigned products)
+{
+    return products >= 8   ? WINOGRAD_RUNS_OF_8
+           : products >= 4 ? WINOGRAD_RUNS_OF_4
+           : products >= 2 ? WINOGRAD_RUNS_OF_2
+           : products == 1 ? WINOGRAD_RUNS_OF_1
+                           : WINOGRAD_WIDE_SCHEDULE;
+}
 
 /* Bounds of one channel. N: the largest code; w: the largest |weight|. */
 static void find_bounds(const mgk_qconv *layer, winograd *plan)
@@ -32,6 +45,7 @@ static void find_bounds(const mgk_qconv *layer, winograd *plan)
         plan->u_bound[k] = plan->halved ? (parts * w + 1) / 2 : parts * w;
         plan->products[k] = (unsigned)(127 / (plan->v_bound * plan->u_bound[k]));
         plan->wide_pairs[k] = (unsigned)(INT16_BOUND / (plan->v_bound * plan->u_bound[k]));
+        plan->safe[k] = find_safe(plan->products[k]);
         parts *= 3;
     }
 }
@@ -76,6 +90,9 @@ int mgk_winograd_plan(const mgk_qconv *layer, winograd *plan)
 
     plan->tiles_y = (layer->geometry.out_height + 1) / 2;
     plan->tiles_x = (layer->geometry.out_width + 1) / 2;
+    if (plan->tiles_y > UINT32_MAX || plan->tiles_x > UINT32_MAX) {
+        return 0;
+    }
     plan->rows_per_block = WINOGRAD_BLOCK_BYTES / WINOGRAD_POSITIONS / plan->channels / plan->tiles_x;
     if (plan->rows_per_block == 0) {
         plan->rows_per_block = 1;

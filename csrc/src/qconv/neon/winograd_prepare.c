@@ -7,8 +7,8 @@ enum { PAIR = 2, SCHEDULES_ALIGNMENT = 64, INT8_BOUND = 127 };
 
 /* Fewest flushes first. 6-5-5 needs 3 flushes where 4-4-4-4 needs 4. */
 const winograd_schedule mgk_winograd_schedules[WINOGRAD_SCHEDULES] = {
-    {8, {0, 0, 0}}, {16, {16, 0, 0}}, {8, {8, 0, 0}}, {16, {6, 5, 5}}, {8, {4, 0, 0}}, {8, {3, 3, 2}}, {8, {2, 0, 0}},
-    {8, {1, 0, 0}},
+    {8, {0, 0, 0}}, {16, {16, 0, 0}}, {8, {8, 0, 0}}, {16, {6, 5, 5}},
+    {8, {4, 0, 0}}, {8, {3, 3, 2}},   {8, {2, 0, 0}}, {8, {1, 0, 0}},
 };
 
 size_t mgk_winograd_schedules_size(const winograd *plan)
@@ -47,8 +47,8 @@ static void transform(const winograd *plan, int32_t g[3][3], int8_t u[WINOGRAD_P
         rows[3][j] = g[2][j];
     }
     for (int i = 0; i < 4; i++) {
-        const int32_t all[4] = {rows[i][0], rows[i][0] + rows[i][1] + rows[i][2],
-                                rows[i][0] - rows[i][1] + rows[i][2], rows[i][2]};
+        const int32_t all[4] = {rows[i][0], rows[i][0] + rows[i][1] + rows[i][2], rows[i][0] - rows[i][1] + rows[i][2],
+                                rows[i][2]};
         for (int j = 0; j < 4; j++) {
             u[4 * i + j] = (int8_t)(plan->halved ? (all[j] - 1) / 2 : all[j]);
         }
@@ -57,8 +57,8 @@ static void transform(const winograd *plan, int32_t g[3][3], int8_t u[WINOGRAD_P
 
 /* The transformed weights of one output channel: into lane `lane` of a block of `lanes`, all chunks. The return value
  * is the sum of U at (1,1). */
-static int32_t prepare_channel(const mgk_qconv_weights *weights, const winograd *plan, size_t out_channel, int8_t *block,
-                               size_t lane, size_t lanes)
+static int32_t prepare_channel(const mgk_qconv_weights *weights, const winograd *plan, size_t out_channel,
+                               int8_t *block, size_t lane, size_t lanes)
 {
     const size_t in_channels = weights->layer->conv.in_channels;
     int32_t sum = 0;
@@ -113,7 +113,7 @@ static uint8_t choose_schedule(const mgk_qconv *layer, const winograd *plan, siz
                                size_t pairs, size_t lanes)
 {
     const unsigned products = plan->products[mgk_winograd_class(position)];
-    for (uint8_t s = 1; s < WINOGRAD_SCHEDULES && !plan->wide; s++) {
+    for (uint8_t s = 1; s < WINOGRAD_SCHEDULES && !plan->wide && lanes == WINOGRAD_LANES; s++) {
         const winograd_schedule *schedule = &mgk_winograd_schedules[s];
         if (pairs % schedule->pairs == 0 &&
             (schedule->runs[0] <= products ||
@@ -121,7 +121,7 @@ static uint8_t choose_schedule(const mgk_qconv *layer, const winograd *plan, siz
             return s;
         }
     }
-    return WINOGRAD_WIDE_SCHEDULE;
+    return (uint8_t)(plan->wide ? WINOGRAD_WIDE_SCHEDULE : plan->safe[mgk_winograd_class(position)]);
 }
 
 void mgk_winograd_prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw)
