@@ -63,22 +63,8 @@ typedef struct patch {
     size_t row, column;
 } patch;
 
-INLINE void load_row(const patch *from, size_t y, const int tiles, const int step, uint8x16_t row[MOST_COLUMNS])
-{
-    if (step == 2) {
-        const uint8_t *codes = from->codes[0] + y * from->row;
-        for (size_t j = 0; j < 2 * (size_t)tiles + 2; j++) {
-            row[j] = vld1q_u8(codes + j * from->column);
-        }
-    } else {
-        for (int t = 0; t < tiles; t++) {
-            const uint8_t *codes = from->codes[t] + y * from->row;
-            for (size_t j = 0; j < SIDE; j++) {
-                row[step * t + (int)j] = vld1q_u8(codes + j * from->column);
-            }
-        }
-    }
-}
+/* An address that the compiler must not compute from others: each has a register, and loads and stores advance it. */
+#define KEEP(pointer) __asm__("" : "+r"(pointer))
 
 INLINE void store(int8_t *to, const uint8x16_t *v, const int tiles)
 {
@@ -96,8 +82,8 @@ INLINE void store(int8_t *to, const uint8x16_t *v, const int tiles)
 }
 
 /* Four positions, from a row of B^T d: times B. */
-INLINE void store_row(const uint8x16_t *row, int8_t *const to[4], size_t at, const int plus, uint8x16_t offset,
-                      const int tiles, const int step)
+INLINE void store_row(const uint8x16_t *row, int8_t *to[4], const int plus, uint8x16_t offset, const int tiles,
+                      const int step)
 {
     uint8x16_t v[4][WINOGRAD_GROUP];
     for (int t = 0; t < tiles; t++) {
@@ -111,41 +97,59 @@ INLINE void store_row(const uint8x16_t *row, int8_t *const to[4], size_t at, con
         }
     }
     for (int j = 0; j < 4; j++) {
-        store(to[j] + at, v[j], tiles);
+        KEEP(to[j]);
+        store(to[j], v[j], tiles);
+        to[j] += UNIT * tiles;
     }
 }
 
-/* Row a minus or plus row b of the codes, then the four positions of that row, for all channels. corner: the first of
- * the two corners to sum, or -1. */
-INLINE void transform_row(const patch *from, const winograd *plan, const size_t a, const size_t b, const int plus,
+/* How two rows of codes become one of B^T d. */
+enum { UPPER_MINUS_LOWER, SUM, LOWER_MINUS_UPPER };
+
+INLINE uint8x16_t combine(uint8x16_t upper, uint8x16_t lower, const int how)
+{
+    return how == SUM                 ? vaddq_u8(upper, lower)
+           : how == UPPER_MINUS_LOWER ? vsubq_u8(upper, lower)
+                                      : vsubq_u8(lower, upper);
+}
+
+/* Rows a and b of the codes, a above b, then the four positions of that row of B^T d, for all channels. corner: the
+ * first of the two corners to sum, or -1. */
+INLINE void transform_row(const patch *from, const winograd *plan, const size_t a, const size_t b, const int how,
                           int8_t *begin, int32_t (*corners)[4], const int corner, const int tiles, const int step)
 {
+    const int columns = step * (tiles - 1) + SIDE;
     const uint8x16_t offset = vdupq_n_u8((uint8_t)plan->center);
-    const size_t channels = plan->channels;
-    const size_t position = channels * (size_t)tiles;
-    int8_t *const to[4] = {begin, begin + position, begin + 2 * position, begin + 3 * position};
-    patch at = *from;
+    const size_t position = plan->channels * (size_t)tiles;
+    const size_t lower = (b - a) * from->row;
+    int8_t *to[4] = {begin, begin + position, begin + 2 * position, begin + 3 * position};
+    const uint8_t *codes[MOST_COLUMNS];
+    for (int j = 0; j < columns; j++) {
+        codes[j] =
+            from->codes[step == 2 ? 0 : j / step] + (size_t)(step == 2 ? j : j % step) * from->column + a * from->row;
+    }
     uint16x8_t sums[WINOGRAD_GROUP][2];
     for (int t = 0; t < tiles; t++) {
         sums[t][0] = sums[t][1] = vdupq_n_u16(0);
     }
-    for (size_t c = 0; c < channels; c += UNIT) {
+    for (size_t c = plan->channels; c > 0; c -= UNIT) {
         uint8x16_t x[MOST_COLUMNS];
         uint8x16_t y[MOST_COLUMNS];
-        load_row(&at, a, tiles, step, x);
-        load_row(&at, b, tiles, step, y);
+        for (int j = 0; j < columns; j++) {
+            KEEP(codes[j]);
+            y[j] = vld1q_u8(codes[j] + lower);
+            x[j] = vld1q_u8(codes[j]);
+            codes[j] += UNIT;
+        }
         for (int t = 0; t < tiles && corner >= 0; t++) { /* of the outer row of codes */
             const uint8x16_t *outer = (corner == 0 ? x : y) + step * t;
             sums[t][0] = vpadalq_u8(sums[t][0], outer[0]);
             sums[t][1] = vpadalq_u8(sums[t][1], outer[3]);
         }
-        for (int j = 0; j < step * (tiles - 1) + SIDE; j++) {
-            x[j] = plus ? vaddq_u8(x[j], y[j]) : vsubq_u8(x[j], y[j]);
+        for (int j = 0; j < columns; j++) {
+            x[j] = combine(x[j], y[j], how);
         }
-        store_row(x, to, c * (size_t)tiles, plus, offset, tiles, step);
-        for (int t = 0; t < (step == 2 ? 1 : tiles); t++) {
-            at.codes[t] += UNIT;
-        }
+        store_row(x, to, how == SUM, offset, tiles, step);
     }
     for (int t = 0; t < tiles && corner >= 0; t++) {
         corners[t][corner] = plan->halved ? (int32_t)vaddlvq_u16(sums[t][0]) : 0;
@@ -157,10 +161,10 @@ INLINE void transform(const patch *from, const winograd *plan, int8_t *to, int32
                       const int step)
 {
     const size_t row = 4 * plan->channels * (size_t)tiles;
-    transform_row(from, plan, 0, 2, 0, to, corners, 0, tiles, step);
-    transform_row(from, plan, 1, 2, 1, to + row, corners, -1, tiles, step);
-    transform_row(from, plan, 2, 1, 0, to + 2 * row, corners, -1, tiles, step);
-    transform_row(from, plan, 1, 3, 0, to + 3 * row, corners, 2, tiles, step);
+    transform_row(from, plan, 0, 2, UPPER_MINUS_LOWER, to, corners, 0, tiles, step);
+    transform_row(from, plan, 1, 2, SUM, to + row, corners, -1, tiles, step);
+    transform_row(from, plan, 1, 2, LOWER_MINUS_UPPER, to + 2 * row, corners, -1, tiles, step);
+    transform_row(from, plan, 1, 3, UPPER_MINUS_LOWER, to + 3 * row, corners, 2, tiles, step);
 }
 
 void mgk_winograd_input(const winograd *plan, const uint8_t *strip, const winograd_tile *tiles, size_t count, int8_t *v,

@@ -58,6 +58,7 @@ INLINE void finish_narrow(const int16_t *m, size_t lanes, const int32_t corners[
                           const int bits, const int shift)
 {
     const int16x8_t two = find_two();
+    const int32_t twice[4] = {2 * corners[0], 2 * corners[1], 2 * corners[2], 2 * corners[3]};
     for (size_t lane = 0; lane < lanes; lane += 2 * LANES) {
         int16x8_t x[2][4];
         transform_narrow(m + lane, two, x[0]);
@@ -76,7 +77,7 @@ INLINE void finish_narrow(const int16_t *m, size_t lanes, const int32_t corners[
                     int16_t *raw = (int16_t *)to[k] + at;
                     vst1q_s16(raw, more         ? vaddq_s16(vld1q_s16(raw), half)
                                    : shift == 2 ? half
-                                                : vhaddq_s16(x[part][k], vdupq_n_s16((int16_t)(2 * corners[k]))));
+                                                : vhaddq_s16(x[part][k], vdupq_n_s16((int16_t)twice[k])));
                 }
             }
         }
@@ -87,12 +88,13 @@ INLINE void finish_wide(const int32_t *m, size_t lanes, const int32_t corners[4]
                         const int shift)
 {
     const int32x4_t two = vmovl_s16(vget_low_s16(find_two()));
+    const int32_t twice[4] = {2 * corners[0], 2 * corners[1], 2 * corners[2], 2 * corners[3]};
     for (size_t lane = 0; lane < lanes; lane += LANES) {
         int32x4_t x[2][4];
         transform_wide(m + lane, two, x[0]);
         transform_wide(m + lane + LANES / 2, two, x[1]);
         for (int k = 0; k < 4; k++) {
-            const int32x4_t corner = vdupq_n_s32(2 * corners[k]);
+            const int32x4_t corner = vdupq_n_s32(twice[k]);
             const int32x4_t low = shift == 1 ? vhaddq_s32(x[0][k], corner) : vshrq_n_s32(x[0][k], 2);
             const int32x4_t high = shift == 1 ? vhaddq_s32(x[1][k], corner) : vshrq_n_s32(x[1][k], 2);
             if (bits == 16) { /* raw fits, so its lower half is all of it */
