@@ -66,35 +66,34 @@ class MutantBuilder:
             source.write_text(text)
 
 
-_NEON = "src/qconv/neon/outer_product.c"
+_NEON = "src/qconv/neon/"
 _SCALAR = "src/qconv/scalar.c"
 
 #: Each of these must be caught.
 MUTANTS = (
-    Mutant("int8 lanes flushed one late", _NEON, "MLAS = 14, ", "MLAS = 15, ", "neon"),
-    Mutant("int16 lanes flushed one late", _NEON, "FLUSHES = 260 }", "FLUSHES = 261 }", "neon"),
     Mutant(
-        "last tail channel dropped",
-        _NEON,
-        "*panel++ = corners[p][offset + i];",
-        "*panel++ = i + 1 < in_channels ? corners[p][offset + i] : 0;",
+        "int8 lanes flushed late",
+        _NEON + "mla.c",
+        "direct->flush = mgk_most_products(&direct->form, 8);",
+        "direct->flush = mgk_most_products(&direct->form, 8) + 4;",
         "neon",
     ),
     Mutant(
         "last tap dropped",
-        _NEON,
-        "kx * c->dilation_x * c->in_channels, c->in_channels);",
-        "(kx + 1 < c->kernel_width ? kx : 0) * c->dilation_x * c->in_channels, c->in_channels);",
+        _NEON + "direct.c",
+        "mgk_patch_tap(&direct->patches, layer, ky, kx)",
+        "mgk_patch_tap(&direct->patches, layer, ky, kx + 1 < c->kernel_width ? kx : 0)",
         "neon",
     ),
+    Mutant("patch sums forgotten", _NEON + "direct.c", "if (direct->form.base != 0) {", "if (0) {", "neon"),
     Mutant(
-        "pixels of a tail tile not stored",
-        _NEON,
-        "const size_t pixels = out_pixels - begin < TILE ? out_pixels - begin : TILE;",
-        "const size_t pixels = out_pixels - begin < TILE ? (out_pixels - begin) / 2 : TILE;",
+        "pixels of the last four not computed",
+        _NEON + "direct.c",
+        "tiles.fours = (left + MGK_PATCHES - 1) / MGK_PATCHES;",
+        "tiles.fours = left / MGK_PATCHES;",
         "neon",
     ),
-    Mutant("stride of rows forgotten", _NEON, "(y * c->stride_y * g->padded_width", "(y * g->padded_width", "neon"),
+    Mutant("stride of rows forgotten", _NEON + "patches.c", "(y * p->step_y * p->width + x", "(y * p->width + x", "neon"),
     Mutant("tie not reached", "src/thresholds_neon.c", "vcgeq_s32(x_low, low[k])", "vcgtq_s32(x_low, low[k])", "neon"),
     Mutant("negation wraps", "src/thresholds_neon.c", "vqnegq_s32(x)", "vnegq_s32(x)", "neon"),
     Mutant(

@@ -15,6 +15,7 @@
 
 typedef struct mgk_prepared_epilogue {
     int raw_bits;
+    int close;     /* raw sums and thresholds differ by less than 2^15 */
     size_t levels; /* thresholds of a channel */
     const int32_t *addend;
     const int32_t *multiplier;
@@ -27,7 +28,8 @@ typedef struct mgk_prepared_epilogue {
 size_t mgk_epilogue_size(const mgk_qconv *layer);
 
 /* Where the tables are in a section that begins at a multiple of MGK_ALIGNMENT. */
-void mgk_find_epilogue(const mgk_qconv *layer, int raw_bits, const uint8_t *section, mgk_prepared_epilogue *epilogue);
+void mgk_find_epilogue(const mgk_qconv *layer, int raw_bits, int close, const uint8_t *section,
+                       mgk_prepared_epilogue *epilogue);
 
 /* The offsets a kernel writes are the beginning of the section, where the addends will be. */
 void mgk_prepare_epilogue(const mgk_qconv *layer, const mgk_epilogue *arguments, const mgk_raw *raw, uint8_t *section);

@@ -29,12 +29,14 @@ size_t mgk_epilogue_size(const mgk_qconv *layer)
     return mgk_multiply(&size, channel_size(layer)) ? size : 0;
 }
 
-void mgk_find_epilogue(const mgk_qconv *layer, int raw_bits, const uint8_t *section, mgk_prepared_epilogue *epilogue)
+void mgk_find_epilogue(const mgk_qconv *layer, int raw_bits, int close, const uint8_t *section,
+                       mgk_prepared_epilogue *epilogue)
 {
     const size_t channels = padded_channels(layer);
     const uint8_t *second = section + channels * sizeof(int32_t);
     const mgk_prepared_epilogue found = {
         raw_bits,
+        close,
         count_levels(layer),
         (const int32_t *)(const void *)section,
         (const int32_t *)(const void *)second,

@@ -36,6 +36,7 @@ typedef struct mgk_qconv_weights {
     const mgk_qconv *layer;
     const uint8_t *packed;
     size_t row_size;
+    const uint8_t *zero; /* one code an input channel: zeros where the layer has none */
 } mgk_qconv_weights;
 
 /* The integer value of one weight; elements are in the order (ky, kx, input channel of the group). */
@@ -77,8 +78,9 @@ typedef struct mgk_qconv_kernel {
 extern const mgk_qconv_kernel mgk_qconv_scalar;
 
 #if defined(__aarch64__)
+extern const mgk_qconv_kernel mgk_qconv_neon_bits;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
-extern const mgk_qconv_kernel mgk_qconv_neon_outer_product;
+extern const mgk_qconv_kernel mgk_qconv_neon_mla;
 #endif
 
 /* The epilogue of output channels from c on of some pixels of the image, counted in rows: raw[p * pitch + i] is the raw

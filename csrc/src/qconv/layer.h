@@ -20,6 +20,7 @@ typedef struct mgk_prepared {
     mgk_qconv layer;
     unsigned kernel;
     int raw_bits;
+    int close;                      /* of the epilogue */
     size_t zero, epilogue, weights; /* offsets of the sections */
     size_t size;                    /* of the whole */
     size_t workspace_size;

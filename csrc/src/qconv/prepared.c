@@ -120,11 +120,13 @@ static void write_prepared(mgk_prepared *prepared, const mgk_qconv2d *arguments,
         memcpy(buffer + prepared->zero, arguments->zero, layer->conv.in_channels);
     }
     uint8_t *tables = buffer + prepared->epilogue;
-    const mgk_qconv_weights weights = {layer, packed, row_size};
+    const mgk_qconv_weights weights = {layer, packed, row_size, buffer + prepared->zero};
     mgk_raw raw = {32, layer->sum_low, layer->sum_high, (int32_t *)(void *)tables};
     mgk_kernel(prepared->kernel)->prepare(&weights, buffer + prepared->weights, &raw);
     mgk_prepare_epilogue(layer, &arguments->epilogue, &raw, tables);
     prepared->raw_bits = raw.bits;
+    /* thresholds are saturated into what raw sums can be and one more, or its complement */
+    prepared->close = (int64_t)raw.high + 1 - raw.low <= INT16_MAX;
     prepared->checksum = mgk_checksum(prepared);
     memcpy(buffer, prepared, sizeof *prepared);
 }

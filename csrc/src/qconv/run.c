@@ -72,7 +72,7 @@ mgk_status mgk_qconv2d_run(const void *prepared, size_t prepared_size, const uin
 
     const uint8_t *sections = prepared;
     mgk_prepared_epilogue epilogue;
-    mgk_find_epilogue(layer, p.raw_bits, sections + p.epilogue, &epilogue);
+    mgk_find_epilogue(layer, p.raw_bits, p.close, sections + p.epilogue, &epilogue);
     /* The room for alignment is in front, so that what a kernel writes ends where the workspace ends. */
     uint8_t *aligned = (uint8_t *)workspace + MGK_WORKSPACE_ALIGNMENT;
     aligned -= (uintptr_t)aligned % MGK_WORKSPACE_ALIGNMENT;

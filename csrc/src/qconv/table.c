@@ -5,8 +5,9 @@
 
 static const mgk_qconv_kernel *const kernels[] = {
 #if defined(__aarch64__)
+    &mgk_qconv_neon_bits,
     &mgk_qconv_neon_winograd,
-    &mgk_qconv_neon_outer_product,
+    &mgk_qconv_neon_mla,
 #endif
     &mgk_qconv_scalar,
 };

@@ -1,0 +1,76 @@
+/* What the direct kernels share: patches of four pixels times blocks of output channels.
+ *
+ * A kernel stores weights and activations shifted, so that products are small:
+ *     weight = scale * stored + base,     activation = code - zero of its channel = value + centre - zero,
+ * where value, what the image holds, is code - centre; the border holds the channel's code of zero. Then
+ *     accumulator = sum of weight * value + sum of weight * (centre - zero)
+ *                 = scale * sum of stored * value + base * sum of value + offset[out channel],
+ * and the raw sum is the first two terms: a product of matrices, and one sum a pixel. */
+#ifndef MGK_QCONV_NEON_DIRECT_H
+#define MGK_QCONV_NEON_DIRECT_H
+
+#include "qconv/neon/patches.h"
+
+typedef struct mgk_direct_form {
+    int32_t scale, base, centre;
+    int32_t stored_low, stored_high; /* of a weight */
+    int32_t value_low, value_high;   /* of an activation */
+    int32_t product_low, product_high;
+    int32_t term_low, term_high; /* of weight * value */
+} mgk_direct_form;
+
+/* The most a number of terms may be: sums of so many stay within [-2^(bits - 1), 2^(bits - 1)). */
+size_t mgk_most_products(const mgk_direct_form *form, int bits);
+
+/* One block of output channels and some fours of patches. */
+typedef struct mgk_tiles {
+    const uint8_t *weights; /* [unit of a patch][vector][lanes][bytes of a unit] */
+    const uint8_t *patches;
+    size_t fours, four_size;
+    size_t steps;        /* units of a patch */
+    size_t vectors;      /* 1 to 4 */
+    size_t flush, chunk; /* units whose sums fit in the narrow lanes, and in 16-bit ones */
+    int scale;
+    const int32_t *bias; /* base * patch sum, one a pixel */
+    void *raw;           /* int16 or int32, (pixels, pitch) */
+    size_t pitch;
+    int raw_bits;
+} mgk_tiles;
+
+typedef void mgk_run_tiles(const mgk_tiles *tiles);
+
+typedef struct mgk_direct {
+    size_t unit;  /* bytes of a pixel that are multiplied with one vector */
+    size_t lanes; /* output channels of a vector; a block is four vectors */
+    size_t flush, chunk;
+    mgk_direct_form form;
+    mgk_patches patches;
+    mgk_convert *convert;
+    mgk_run_tiles *tiles;
+    int raw_bits;
+    /* NULL, or what raw sums of the pixels from begin on still lack */
+    void (*correct)(const mgk_qconv_run *run, const struct mgk_direct *direct, const mgk_tiles *tiles, size_t begin,
+                    size_t pixels);
+} mgk_direct;
+
+enum { MGK_BLOCK_VECTORS = 4 };
+
+/* The layer's form where lanes are signed bytes; 0 where it has none. */
+int mgk_find_byte_form(const mgk_qconv *layer, mgk_direct_form *form);
+
+/* Bounds of raw sums, and 16 or 32. */
+int mgk_direct_raw(const mgk_qconv *layer, const mgk_direct_form *form, int32_t *low, int32_t *high);
+
+/* The members of a kernel's record, given what its own find function filled in. */
+size_t mgk_direct_weights_size(const mgk_qconv *layer, const mgk_direct *direct);
+/* Where a byte of a patch, for an output channel, is among the weights. */
+size_t mgk_direct_find_weight(const mgk_qconv *layer, const mgk_direct *direct, size_t out, size_t byte);
+size_t mgk_direct_workspace_size(const mgk_qconv *layer, const mgk_direct *direct);
+void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct *direct, uint8_t *section,
+                              mgk_raw *raw);
+void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct);
+
+/* value = code - centre (bipolar: 2 code - 1), one byte a channel. */
+mgk_convert mgk_centre;
+
+#endif

@@ -1,0 +1,197 @@
+/* Raw sums to codes: how many thresholds of its channel each one reaches.
+ *
+ * x >= t is the sign of t - 1 - x, or not that of x - t: SUBHN keeps the upper bytes of 16 differences, and SSRA by 7
+ * subtracts 1 from the count where they are negative. Three instructions a threshold for 16 sums, if no difference
+ * passes 16 bits. Where one may, comparisons: four instructions. Sums of 32 bits are narrowed first, which is exact if
+ * the thresholds of each channel are near to each other: with the middle threshold m,
+ *     x - m is saturated into [-2^14, 2^14], |t - m| < 2^14: the comparison is the same, and differences are below 2^15. */
+#if defined(__aarch64__)
+#include "qconv/neon/epilogue.h"
+
+#define MGK_INLINE static inline __attribute__((always_inline))
+
+enum { LANES = 8, MOST_PACKED = 15, NEAR = 1 << 14, GROUP = 4 };
+
+/* Thresholds of 16 channels, [k][16] */
+typedef int16_t thresholds_16[MGK_CHANNEL_BLOCK];
+
+/* ---------------------------------------------------------------- 16 bits */
+
+/* Codes of GROUP pixels; x[p] are the sums of channels 0 to 7 and 8 to 15. */
+MGK_INLINE void count_close(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], int8x16_t code[GROUP])
+{
+    for (int p = 0; p < GROUP; p++) {
+        code[p] = vdupq_n_s8((int8_t)levels);
+    }
+    for (size_t k = 0; k < levels; k++) {
+        const int16x8_t low = vld1q_s16(t[k]);
+        const int16x8_t high = vld1q_s16(t[k] + LANES);
+        for (int p = 0; p < GROUP; p++) {
+            const int8x16_t sign = vsubhn_high_s16(vsubhn_s16(x[p][0], low), x[p][1], high);
+            code[p] = vsraq_n_s8(code[p], sign, 7);
+        }
+    }
+}
+
+MGK_INLINE void count_any(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], int8x16_t code[GROUP])
+{
+    for (int p = 0; p < GROUP; p++) {
+        uint16x8_t low = vdupq_n_u16(0);
+        uint16x8_t high = vdupq_n_u16(0);
+        for (size_t k = 0; k < levels; k++) { /* a comparison that holds is all ones, which is -1 */
+            low = vsubq_u16(low, vcgeq_s16(x[p][0], vld1q_s16(t[k])));
+            high = vsubq_u16(high, vcgeq_s16(x[p][1], vld1q_s16(t[k] + LANES)));
+        }
+        code[p] = vreinterpretq_s8_u8(vmovn_high_u16(vmovn_u16(low), high));
+    }
+}
+
+MGK_INLINE void count_pixels(const mgk_qconv_run *run, const mgk_epilogue_block *b, const size_t levels,
+                             const int close, const thresholds_16 *t, int16x8_t flip_low, int16x8_t flip_high)
+{
+    uint8_t *out = (uint8_t *)run->out + b->out;
+    const int16_t *raw = b->raw;
+    for (size_t p = 0; p < b->pixels; p += GROUP) {
+        const size_t left = b->pixels - p;
+        int16x8_t x[GROUP][2];
+        int8x16_t code[GROUP];
+        for (size_t i = 0; i < GROUP; i++) { /* the last group takes its last pixel again and again */
+            const int16_t *row = raw + (i < left ? i : left - 1) * b->pitch;
+            x[i][0] = veorq_s16(vld1q_s16(row), flip_low);
+            x[i][1] = veorq_s16(vld1q_s16(row + LANES), flip_high);
+        }
+        if (close) {
+            count_close(levels, t, x, code);
+        } else {
+            count_any(levels, t, x, code);
+        }
+        if (left >= GROUP && b->channels >= MGK_CHANNEL_BLOCK) {
+            for (size_t i = 0; i < GROUP; i++) {
+                vst1q_u8(out + i * b->out_pitch, vreinterpretq_u8_s8(code[i]));
+            }
+        } else {
+            for (size_t i = 0; i < GROUP && i < left; i++) {
+                mgk_store_codes(out + i * b->out_pitch, b->channels, vreinterpretq_u8_s8(code[i]));
+            }
+        }
+        raw += GROUP * b->pitch;
+        out += GROUP * b->out_pitch;
+    }
+}
+
+void mgk_count_neon_i16(const mgk_qconv_run *run, const mgk_epilogue_block *b)
+{
+    const mgk_prepared_epilogue *e = run->epilogue;
+    const size_t levels = e->levels;
+    const int16_t *table = (const int16_t *)e->thresholds + b->c * levels;
+    const int16x8_t flip_low = vld1q_s16((const int16_t *)e->flip + b->c);
+    const int16x8_t flip_high = vld1q_s16((const int16_t *)e->flip + b->c + LANES);
+    int16_t t[255][MGK_CHANNEL_BLOCK];
+    for (size_t k = 0; k < levels; k++) {
+        vst1q_s16(t[k], vld1q_s16(table + k * LANES));
+        vst1q_s16(t[k] + LANES, vld1q_s16(table + (levels + k) * LANES));
+    }
+    const thresholds_16 *all = (const thresholds_16 *)t;
+    if (!e->close) {
+        count_pixels(run, b, levels, 0, all, flip_low, flip_high);
+        return;
+    }
+    switch (levels) {
+    case 1: count_pixels(run, b, 1, 1, all, flip_low, flip_high); break;
+    case 3: count_pixels(run, b, 3, 1, all, flip_low, flip_high); break;
+    default: count_pixels(run, b, levels, 1, all, flip_low, flip_high); break;
+    }
+}
+
+/* ---------------------------------------------------------------- 32 bits */
+
+enum { QUADS = MGK_CHANNEL_BLOCK / 4 };
+
+/* Thresholds minus the middle one, if all of them are near it. */
+static int narrow_thresholds(const int32_t *table, size_t levels, int32x4_t middle[QUADS],
+                             int16_t t[255][MGK_CHANNEL_BLOCK])
+{
+    uint32x4_t far = vdupq_n_u32(0);
+    for (size_t quad = 0; quad < QUADS; quad++) {
+        const int32_t *channel = table + quad * levels * 4;
+        middle[quad] = vld1q_s32(channel + levels / 2 * 4);
+        for (size_t k = 0; k < levels; k++) {
+            const int32x4_t difference = vqsubq_s32(vld1q_s32(channel + k * 4), middle[quad]);
+            far = vorrq_u32(far, vcgeq_s32(vqabsq_s32(difference), vdupq_n_s32(NEAR)));
+            vst1_s16(t[k] + quad * 4, vmovn_s32(difference));
+        }
+    }
+    return vmaxvq_u32(far) == 0;
+}
+
+static void count_near(const mgk_qconv_run *run, const mgk_epilogue_block *b, const int32x4_t middle[QUADS],
+                       const thresholds_16 *t)
+{
+    const mgk_prepared_epilogue *e = run->epilogue;
+    const int32_t *flips = (const int32_t *)e->flip + b->c;
+    uint8_t *out = (uint8_t *)run->out + b->out;
+    const int32_t *raw = b->raw;
+    const int16x8_t most = vdupq_n_s16(NEAR);
+    const int16x8_t least = vdupq_n_s16(-NEAR);
+    for (size_t p = 0; p < b->pixels; p += GROUP) {
+        const size_t left = b->pixels - p;
+        int16x8_t x[GROUP][2];
+        int8x16_t code[GROUP];
+        for (size_t i = 0; i < GROUP; i++) {
+            const int32_t *row = raw + (i < left ? i : left - 1) * b->pitch;
+            for (int half = 0; half < 2; half++) {
+                const int32_t *at = row + LANES * half;
+                const int32x4_t low = veorq_s32(vld1q_s32(at), vld1q_s32(flips + LANES * half));
+                const int32x4_t high = veorq_s32(vld1q_s32(at + 4), vld1q_s32(flips + LANES * half + 4));
+                const int16x4_t narrow = vqmovn_s32(vqsubq_s32(low, middle[2 * half]));
+                const int16x8_t both = vqmovn_high_s32(narrow, vqsubq_s32(high, middle[2 * half + 1]));
+                x[i][half] = vmaxq_s16(vminq_s16(both, most), least);
+            }
+        }
+        count_close(e->levels, t, x, code);
+        for (size_t i = 0; i < GROUP && i < left; i++) {
+            mgk_store_codes(out + i * b->out_pitch, b->channels, vreinterpretq_u8_s8(code[i]));
+        }
+        raw += GROUP * b->pitch;
+        out += GROUP * b->out_pitch;
+    }
+}
+
+static void count_far(const mgk_qconv_run *run, const mgk_epilogue_block *b)
+{
+    const mgk_prepared_epilogue *e = run->epilogue;
+    const int32_t *flips = (const int32_t *)e->flip + b->c;
+    const int32_t *table = (const int32_t *)e->thresholds + b->c * e->levels;
+    uint8_t *out = (uint8_t *)run->out + b->out;
+    const int32_t *raw = b->raw;
+    for (size_t p = 0; p < b->pixels; p++) {
+        uint16x4_t count[QUADS];
+        for (size_t quad = 0; quad < QUADS; quad++) {
+            const int32x4_t x = veorq_s32(vld1q_s32(raw + quad * 4), vld1q_s32(flips + quad * 4));
+            uint32x4_t sum = vdupq_n_u32(0);
+            for (size_t k = 0; k < e->levels; k++) {
+                sum = vsubq_u32(sum, vcgeq_s32(x, vld1q_s32(table + (quad * e->levels + k) * 4)));
+            }
+            count[quad] = vmovn_u32(sum);
+        }
+        const uint8x8_t low = vmovn_u16(vcombine_u16(count[0], count[1]));
+        mgk_store_codes(out, b->channels, vmovn_high_u16(low, vcombine_u16(count[2], count[3])));
+        raw += b->pitch;
+        out += b->out_pitch;
+    }
+}
+
+void mgk_count_neon_i32(const mgk_qconv_run *run, const mgk_epilogue_block *b)
+{
+    const mgk_prepared_epilogue *e = run->epilogue;
+    int16_t t[255][MGK_CHANNEL_BLOCK];
+    int32x4_t middle[QUADS];
+    if (narrow_thresholds((const int32_t *)e->thresholds + b->c * e->levels, e->levels, middle, t)) {
+        count_near(run, b, middle, (const thresholds_16 *)t);
+    } else {
+        count_far(run, b);
+    }
+}
+#else
+typedef int mgk_nothing_here; /* C99 wants a declaration in every file */
+#endif
