@@ -17,56 +17,67 @@ enum { LANES = 16, FLUSH = 28, MOST_TERMS = 16383 /* twice as many fit in int16 
 
 /* ---------------------------------------------------------------- the tile */
 
-MGK_INLINE void add_step(const int vectors, const uint8_t **weights, const uint8_t **patches,
-                         uint8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS])
+/* Any number of vectors and steps, as mgk_bits_block. */
+MGK_INLINE void add_steps(const int vectors, const uint8_t **weights, const uint8_t **patches, size_t steps, int first,
+                          const int32_t *bias, int scale, const int16_t *from, int16_t *to, size_t pitch)
 {
-    const uint8x16x4_t a = vld4q_dup_u8(*patches);
-    for (int v = 0; v < vectors; v++) {
-        const uint8x16_t w = vld1q_u8(*weights + LANES * v);
-        for (int p = 0; p < MGK_PATCHES; p++) {
-            sum[p][v] = vaddq_u8(sum[p][v], vcntq_u8(vandq_u8(w, a.val[p])));
+    uint8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS];
+    for (int p = 0; p < MGK_PATCHES; p++) {
+        for (int v = 0; v < vectors; v++) {
+            sum[p][v] = vdupq_n_u8(0);
         }
     }
-    *weights += LANES * vectors;
-    *patches += MGK_PATCHES;
+    for (; steps > 0; steps--) {
+        const uint8x16x4_t a = vld4q_dup_u8(*patches);
+        for (int v = 0; v < vectors; v++) {
+            const uint8x16_t w = vld1q_u8(*weights + LANES * v);
+            for (int p = 0; p < MGK_PATCHES; p++) {
+                sum[p][v] = vaddq_u8(sum[p][v], vcntq_u8(vandq_u8(w, a.val[p])));
+            }
+        }
+        *weights += LANES * vectors;
+        *patches += MGK_PATCHES;
+    }
+    for (size_t p = 0; p < MGK_PATCHES; p++) {
+        for (size_t v = 0; v < (size_t)vectors; v++) {
+            mgk_add_counts(first, bias[p], scale, from + (p * MGK_BLOCK_VECTORS + v) * LANES, sum[p][v],
+                           to + p * pitch + v * LANES);
+        }
+    }
 }
 
+/* The last flush goes where raw sums are wanted, those before it to sums in memory. */
 MGK_INLINE void run_tile(const mgk_tiles *t, const int vectors, size_t pixel, const uint8_t *patches)
 {
+    enum { ROW = MGK_BLOCK_VECTORS * LANES };
     const uint8_t *weights = t->weights;
-    int16_t sums[MGK_PATCHES][MGK_BLOCK_VECTORS][LANES];
-    const uint8x8_t scale = vdup_n_u8((uint8_t)t->scale);
-    for (size_t left = t->steps, first = 1; left > 0; first = 0) {
-        const size_t n = left < FLUSH ? left : FLUSH;
-        left -= n;
-        uint8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS];
-        size_t rest = n;
-        if (vectors == MGK_BLOCK_VECTORS && n >= 4) {
-            mgk_bits_block(&weights, &patches, n / 4, sum);
-            rest = n % 4;
-        } else {
-            for (int p = 0; p < MGK_PATCHES; p++) {
-                for (int v = 0; v < vectors; v++) {
-                    sum[p][v] = vdupq_n_u8(0);
-                }
-            }
+    const int32_t *bias = t->bias + pixel;
+    int16_t sums[MGK_PATCHES * ROW];
+    int16_t *const raw = (int16_t *)t->raw + pixel * t->pitch;
+    size_t left = t->steps;
+    int first = 1;
+    if (vectors == MGK_BLOCK_VECTORS) {
+        if (left % 4 != 0) {
+            const size_t rest = left % 4;
+            left -= rest;
+            add_steps(vectors, &weights, &patches, rest, 1, bias, t->scale, sums, left > 0 ? sums : raw,
+                      left > 0 ? ROW : t->pitch);
+            first = 0;
         }
-        for (; rest > 0; rest--) {
-            add_step(vectors, &weights, &patches, sum);
+        for (; left > FLUSH; left -= FLUSH) {
+            mgk_bits_block(&weights, &patches, FLUSH / 4, first, bias, t->scale, sums, sums, ROW);
+            first = 0;
         }
-        /* raw = bias + scale * sum, modulo 2^16; the last flush goes where raw sums are wanted. */
-        for (int p = 0; p < MGK_PATCHES; p++) {
-            int16_t *raw = (int16_t *)t->raw + (pixel + (size_t)p) * t->pitch;
-            const uint16x8_t bias = vdupq_n_u16((uint16_t)t->bias[pixel + (size_t)p]);
-            for (int v = 0; v < vectors; v++) {
-                const uint16x8_t low = first ? bias : vreinterpretq_u16_s16(vld1q_s16(sums[p][v]));
-                const uint16x8_t high = first ? bias : vreinterpretq_u16_s16(vld1q_s16(sums[p][v] + 8));
-                int16_t *to = left > 0 ? sums[p][v] : raw + LANES * v;
-                vst1q_s16(to, vreinterpretq_s16_u16(vmlal_u8(low, vget_low_u8(sum[p][v]), scale)));
-                vst1q_s16(to + 8, vreinterpretq_s16_u16(vmlal_high_u8(high, sum[p][v], vcombine_u8(scale, scale))));
-            }
+        if (left > 0) {
+            mgk_bits_block(&weights, &patches, left / 4, first, bias, t->scale, sums, raw, t->pitch);
         }
+        return;
     }
+    for (; left > FLUSH; left -= FLUSH) {
+        add_steps(vectors, &weights, &patches, FLUSH, first, bias, t->scale, sums, sums, ROW);
+        first = 0;
+    }
+    add_steps(vectors, &weights, &patches, left, first, bias, t->scale, sums, raw, t->pitch);
 }
 
 static void run_tiles(const mgk_tiles *t)

@@ -10,101 +10,94 @@
 #if defined(__aarch64__)
 #include "qconv/neon/mla_block.h"
 
-enum { UNIT = 2, LANES = 8, LEAST_FLUSH = 3 };
+enum { UNIT = 2, LANES = 8, LEAST_FLUSH = 4 };
 
-MGK_INLINE void load_step(const int vectors, const int8_t **weights, const int16_t **patches, int8x16_t *w,
-                          int8x16_t *a)
+/* Any number of vectors and steps: sums (first: =, else +=) the products. */
+MGK_INLINE void add_steps(const int vectors, const int8_t **weights, const int16_t **patches, size_t steps,
+                          size_t flush, int first, mgk_mla_sums sums)
 {
-    const int16x8x4_t x = vld4q_dup_s16(*patches);
-    for (int p = 0; p < MGK_PATCHES; p++) {
-        a[p] = vreinterpretq_s8_s16(x.val[p]);
-    }
-    *patches += MGK_PATCHES;
-    if (vectors == 4) {
-        const int8x16x4_t y = vld1q_s8_x4(*weights);
-        w[0] = y.val[0], w[1] = y.val[1], w[2] = y.val[2], w[3] = y.val[3];
-    } else {
-        for (int v = 0; v < vectors; v++) {
-            w[v] = vld1q_s8(*weights + 16 * v);
+    while (steps > 0) {
+        int8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS];
+        for (int p = 0; p < MGK_PATCHES; p++) {
+            for (int v = 0; v < vectors; v++) {
+                sum[p][v] = vdupq_n_s8(0);
+            }
         }
-    }
-    *weights += 16 * vectors;
-}
-
-MGK_INLINE void multiply_step(const int vectors, const int8_t **weights, const int16_t **patches,
-                              int8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS])
-{
-    int8x16_t w[MGK_BLOCK_VECTORS], a[MGK_PATCHES];
-    load_step(vectors, weights, patches, w, a);
-    for (int p = 0; p < MGK_PATCHES; p++) {
-        for (int v = 0; v < vectors; v++) {
-            sum[p][v] = vmulq_s8(w[v], a[p]);
+        const size_t n = steps < flush ? steps : flush;
+        for (size_t i = 0; i < n; i++) {
+            const int16x8x4_t a = vld4q_dup_s16(*patches);
+            for (int v = 0; v < vectors; v++) {
+                const int8x16_t w = vld1q_s8(*weights + 16 * v);
+                for (int p = 0; p < MGK_PATCHES; p++) {
+                    sum[p][v] = vmlaq_s8(sum[p][v], w, vreinterpretq_s8_s16(a.val[p]));
+                }
+            }
+            *patches += MGK_PATCHES;
+            *weights += 16 * vectors;
         }
-    }
-}
-
-MGK_INLINE void add_step(const int vectors, const int8_t **weights, const int16_t **patches,
-                         int8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS])
-{
-    int8x16_t w[MGK_BLOCK_VECTORS], a[MGK_PATCHES];
-    load_step(vectors, weights, patches, w, a);
-    for (int p = 0; p < MGK_PATCHES; p++) {
-        for (int v = 0; v < vectors; v++) {
-            sum[p][v] = vmlaq_s8(sum[p][v], w[v], a[p]);
+        for (int p = 0; p < MGK_PATCHES; p++) {
+            for (int v = 0; v < vectors; v++) {
+                const int16x8_t before = first ? vdupq_n_s16(0) : vld1q_s16(sums[p][v]);
+                vst1q_s16(sums[p][v], vpadalq_s8(before, sum[p][v]));
+            }
         }
+        first = 0;
+        steps -= n;
     }
 }
 
-/* One tile. The 16-bit sums wait in memory: with them in registers the tile would have to be smaller, and loads more. */
+/* From 16-bit sums in memory to raw ones. */
+MGK_INLINE void store_sums(const mgk_tiles *t, const int vectors, size_t pixel, int first, mgk_mla_sums sums)
+{
+    for (size_t p = 0; p < MGK_PATCHES; p++) {
+        const int32_t bias = t->bias[pixel + p];
+        for (int v = 0; v < vectors; v++) {
+            if (t->raw_bits == 16) {
+                mgk_store_16(t, pixel + p, (size_t)v, vdupq_n_s16((int16_t)bias), vld1q_s16(sums[p][v]));
+            } else {
+                mgk_store_32(t, pixel + p, (size_t)v, first, bias, vld1q_s16(sums[p][v]));
+            }
+        }
+    }
+}
+
+/* A whole block of output channels. Steps that are no four go first. */
+static void run_full_tile(const mgk_tiles *t, size_t pixel, const int16_t *patches)
+{
+    const int8_t *weights = (const int8_t *)t->weights;
+    mgk_mla_sums sums;
+    for (size_t done = 0; done < t->steps; done += t->chunk) {
+        const size_t chunk = t->steps - done < t->chunk ? t->steps - done : t->chunk;
+        const int narrow = t->raw_bits == 16;
+        size_t left = chunk / 4;
+        int first = chunk % 4 == 0;
+        if (!first) {
+            add_steps(MGK_BLOCK_VECTORS, &weights, &patches, chunk % 4, t->flush, 1, sums);
+        }
+        for (; left > t->flush / 4; left -= t->flush / 4) {
+            mgk_mla_block(&weights, &patches, t->flush / 4, first, sums);
+            first = 0;
+        }
+        if (left > 0 && narrow) {
+            mgk_mla_last_block(weights, patches, left, first, sums, t->scale - 1, t->bias + pixel,
+                               (int16_t *)t->raw + pixel * t->pitch, t->pitch);
+            return;
+        }
+        if (left > 0) {
+            mgk_mla_block(&weights, &patches, left, first, sums);
+        }
+        store_sums(t, MGK_BLOCK_VECTORS, pixel, done == 0, sums);
+    }
+}
+
 MGK_INLINE void run_tile(const mgk_tiles *t, const int vectors, size_t pixel, const int16_t *patches)
 {
     const int8_t *weights = (const int8_t *)t->weights;
-    int16_t sums[MGK_PATCHES][MGK_BLOCK_VECTORS][LANES];
+    mgk_mla_sums sums;
     for (size_t done = 0; done < t->steps; done += t->chunk) {
-        size_t left = t->steps - done < t->chunk ? t->steps - done : t->chunk;
-        for (int first = 1; left > 0; first = 0) {
-            const size_t n = left < t->flush ? left : t->flush;
-            left -= n;
-            int8x16_t sum[MGK_PATCHES][MGK_BLOCK_VECTORS];
-            size_t rest = n;
-            if (vectors == MGK_BLOCK_VECTORS && n >= 4) {
-                mgk_mla_block(&weights, &patches, n / 4, sum);
-                rest = n % 4;
-            } else {
-                multiply_step(vectors, &weights, &patches, sum);
-                rest--;
-            }
-            for (; rest > 0; rest--) {
-                add_step(vectors, &weights, &patches, sum);
-            }
-            if (first && left > 0) {
-                for (int p = 0; p < MGK_PATCHES; p++) {
-                    for (int v = 0; v < vectors; v++) {
-                        vst1q_s16(sums[p][v], vpaddlq_s8(sum[p][v]));
-                    }
-                }
-            } else if (left > 0) {
-                for (int p = 0; p < MGK_PATCHES; p++) {
-                    for (int v = 0; v < vectors; v++) {
-                        vst1q_s16(sums[p][v], vpadalq_s8(vld1q_s16(sums[p][v]), sum[p][v]));
-                    }
-                }
-            } else {
-                for (int p = 0; p < MGK_PATCHES; p++) {
-                    const int32_t bias = t->bias[pixel + (size_t)p];
-                    const int16x8_t bias_16 = vdupq_n_s16((int16_t)bias);
-                    for (int v = 0; v < vectors; v++) {
-                        const int16x8_t total =
-                            first ? vpaddlq_s8(sum[p][v]) : vpadalq_s8(vld1q_s16(sums[p][v]), sum[p][v]);
-                        if (t->raw_bits == 16) {
-                            mgk_store_16(t, pixel + (size_t)p, (size_t)v, bias_16, total);
-                        } else {
-                            mgk_store_32(t, pixel + (size_t)p, (size_t)v, done == 0, bias, total);
-                        }
-                    }
-                }
-            }
-        }
+        const size_t chunk = t->steps - done < t->chunk ? t->steps - done : t->chunk;
+        add_steps(vectors, &weights, &patches, chunk, t->flush, 1, sums);
+        store_sums(t, vectors, pixel, done == 0, sums);
     }
 }
 
@@ -116,7 +109,7 @@ static void run_tiles(const mgk_tiles *t)
         case 1: run_tile(t, 1, MGK_PATCHES * i, patches); break;
         case 2: run_tile(t, 2, MGK_PATCHES * i, patches); break;
         case 3: run_tile(t, 3, MGK_PATCHES * i, patches); break;
-        default: run_tile(t, 4, MGK_PATCHES * i, patches); break;
+        default: run_full_tile(t, MGK_PATCHES * i, patches); break;
         }
     }
 }
@@ -132,7 +125,7 @@ static int find(const mgk_qconv *layer, mgk_direct *direct)
         return 0;
     }
     direct->flush = mgk_most_products(&direct->form, 8);
-    if (direct->flush > 4) {
+    if (direct->flush >= LEAST_FLUSH) {
         direct->flush = direct->flush / 4 * 4; /* the inner loop takes four steps at a time */
     }
     direct->chunk = mgk_most_products(&direct->form, 16) / UNIT;
