@@ -14,7 +14,7 @@ PEER_TESTS := tests/verify/peers tests/verify/oracle tests/verify/gradients/test
   tests/minigrad/ops/test_against_torch.py
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign peers bench clean
+.PHONY: demo test setup lint ctest pytest campaign peers bench sizes clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -76,6 +76,10 @@ peers: .venv/peers/installed
 # The kernels side by side: ratios, and instruction counts on AArch64.
 bench: setup
 	@$(BIN)/python -m verify.bench
+
+# Bytes of code of the C library for AArch64, scalar and with NEON.
+sizes: setup
+	@$(BIN)/python -m verify.kernels.sizes
 
 clean:
 	rm -rf .venv build

@@ -15,3 +15,7 @@ set(CMAKE_SIZEOF_VOID_P 8)
 
 # The library needs no libc but memcpy and the like, which whoever loads it provides.
 set(CMAKE_SHARED_LINKER_FLAGS_INIT "-nostdlib")
+
+# Archives by zig as well: there may be no other archiver.
+set(CMAKE_C_ARCHIVE_CREATE "${MGK_ZIG} ar qc <TARGET> <OBJECTS>")
+set(CMAKE_C_ARCHIVE_FINISH "${MGK_ZIG} ranlib <TARGET>")

@@ -98,7 +98,8 @@ def compile_tree(objects: Path) -> None:
 
 def _configuration(machine: str, sources: Path) -> tuple[list[str], str]:
     """The configuring command, and what of the tools goes into the digest."""
-    command = [_find_cmake(), "-S", str(sources), "-DCMAKE_BUILD_TYPE=Release", *_generator()]
+    command = [_find_cmake(), "-S", str(sources), "-DCMAKE_BUILD_TYPE=Release", "-DMGK_STATIC=OFF"]
+    command += _generator()
     if machine == "aarch64":
         zig = _find_zig()
         command += [f"-DCMAKE_TOOLCHAIN_FILE={sources / 'cmake' / 'zig-aarch64.cmake'}", f"-DMGK_ZIG={zig}"]
