@@ -45,6 +45,8 @@ def sizes(objects: Path) -> Iterator[Size]:
     """The objects of a build folder, in the order of their sources' names."""
     for path in sorted(objects.rglob("*.o")):
         parts = path.relative_to(objects).parts
+        if "src" not in parts:
+            continue  # of CMake's own trial programs
         is_neon = "neon" in parts or "neon.dir" in parts or path.name.endswith("_neon.c.o")
         yield Size("/".join(parts[parts.index("src") + 1 :]).removesuffix(".o"), is_neon, *measure(path))
 
