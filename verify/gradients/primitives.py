@@ -169,7 +169,14 @@ def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> R
         tangents[point.position][point.index] = 1.0
         forward = flatten(rules.jvp(tangents, *arrays), "jvp")
         gy = np.random.default_rng([seed, 8]).uniform(0.5, 1.0, shape)
-        gradient = float(np.asarray(rules.vjp(gy, *arrays)[point.position])[point.index])
+        gradients = rules.vjp(gy, *arrays)
+        gradient = float(np.asarray(gradients[point.position])[point.index])
+        others = {
+            f"jvp along argument {n}": rules.jvp(
+                [np.ones(a.shape) if m == n else None for m, a in enumerate(arrays)], *arrays
+            )
+            for n in positions_of(primitive, len(arrays))
+        } | {f"gradient of argument {n}": given for n, given in enumerate(gradients) if given is not None}
     names = _names(primitive, point.options, False)
     code = "\n".join(
         [
@@ -211,6 +218,13 @@ def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> R
         reason = f"is not what the formula of gy gives at {kink.where}"
     if not abs(gradient - expected) <= bound:
         return wrong(f"gradient of argument {point.position}", point.index, (gradient, expected), bound, reason)
+    for what, given in others.items():
+        # Along the other arguments a kink of this one is only asked to give numbers: what they are is judged beside it.
+        finite = np.isfinite(given)
+        if not finite.all():
+            where = tuple(int(i) for i in np.argwhere(~finite)[0])
+            pair = float(np.asarray(given)[where]), math.nan
+            return wrong(what, where, pair, math.nan, f"is no number at {kink.where}")
     first = int(np.argmax(there))
     if kink.jump:
         note = f"a jump, derivative {forward[first]:.6g}"

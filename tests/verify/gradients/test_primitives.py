@@ -175,3 +175,19 @@ def test_a_formula_of_gy_says_what_the_gradient_is_at_a_kink(number):
         assert check_kink(ewgs, ewgs.kinks[number], SeededDraw(seed)).status == "right"
         failure = check_kink(wrong, ewgs.kinks[number], SeededDraw(seed)).failure
         assert "formula of gy" in failure.reason
+
+
+def test_other_arguments_have_numbers_at_a_kink():
+    qil = PRIMITIVES["qil"]
+
+    def vjp(gy, residuals, needs):
+        dx, dc, dd, dgamma = qil.vjp(gy, residuals, needs)
+        return dx, dc, dd, dgamma * np.nan
+
+    def jvp(tangents, *arrays, **options):
+        found = qil.jvp(tangents, *arrays, **options)
+        return found if tangents[3] is None else found * np.nan
+
+    for wrong in ({"vjp": vjp}, {"jvp": jvp}):
+        failure = check_kink(dataclasses.replace(qil, **wrong), qil.kinks[0], SeededDraw(0)).failure
+        assert "argument 3" in failure.what and failure.reason == "is no number at m = c - d"
