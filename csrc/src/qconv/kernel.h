@@ -79,6 +79,7 @@ extern const mgk_qconv_kernel mgk_qconv_scalar;
 
 #if defined(__aarch64__)
 extern const mgk_qconv_kernel mgk_qconv_neon_bits;
+extern const mgk_qconv_kernel mgk_qconv_dotprod_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;
 #endif

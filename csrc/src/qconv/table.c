@@ -6,6 +6,7 @@
 static const mgk_qconv_kernel *const kernels[] = {
 #if defined(__aarch64__)
     &mgk_qconv_neon_bits,
+    &mgk_qconv_dotprod_winograd,
     &mgk_qconv_neon_winograd,
     &mgk_qconv_neon_mla,
 #endif

@@ -39,6 +39,7 @@ typedef struct winograd {
     size_t channels;        /* in_channels padded to 16 */
     size_t out_channels;    /* padded to 16 */
     size_t chunk, chunks;   /* channels of a chunk, whose X fits int16 (narrow); the last chunk may have fewer */
+    int depth;              /* input channels that a lane takes at once: 2, or 4 by dot products */
     int halved;             /* odd weights, U' */
     int wide;               /* sums of products in int32 instead, one chunk */
     int raw_bits;           /* of raw */
@@ -53,7 +54,7 @@ typedef struct winograd {
 } winograd;
 
 /* 0: the layer is none of ours. */
-int mgk_winograd_plan(const mgk_qconv *layer, winograd *plan);
+int mgk_winograd_plan(const mgk_qconv *layer, int depth, winograd *plan);
 
 static inline winograd_class mgk_winograd_class(size_t position)
 {
@@ -75,10 +76,10 @@ static inline size_t mgk_winograd_lanes(const winograd *plan, size_t block)
 }
 
 /* Prepared weights: [block of 32 output channels][chunk][16] schedules (bytes), padded to 64, then
- * [block][chunk][position][pair of channels][channels of the block][2] int8. */
+ * [block][chunk][position][depth input channels][channels of the block][depth] int8. */
 size_t mgk_winograd_schedules_size(const winograd *plan);
-size_t mgk_winograd_weights_size(const mgk_qconv *layer);
-void mgk_winograd_prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw);
+size_t mgk_winograd_weights_size(const winograd *plan);
+void mgk_winograd_prepare(const mgk_qconv_weights *weights, const winograd *plan, uint8_t *section, mgk_raw *raw);
 
 /* How often 8-bit lanes are flushed: runs[] products each, again and again; pairs is their sum. 0, 0, 0: lanes of 16. */
 typedef struct winograd_schedule {

@@ -66,24 +66,33 @@ typedef struct patch {
 /* An address that the compiler must not compute from others: each has a register, and loads and stores advance it. */
 #define KEEP(pointer) __asm__("" : "+r"(pointer))
 
-INLINE void store(int8_t *to, const uint8x16_t *v, const int tiles)
+/* One vector of each tile, depth channels in turn. */
+INLINE void store(int8_t *to, const uint8x16_t *v, const int tiles, const int depth)
 {
-    int16_t *pairs = (int16_t *)(void *)to;
-    if (tiles == 3) {
+    int16_t *twos = (int16_t *)(void *)to;
+    int32_t *fours = (int32_t *)(void *)to;
+    if (tiles == 3 && depth == 2) {
         const int16x8x3_t three = {
             {vreinterpretq_s16_u8(v[0]), vreinterpretq_s16_u8(v[1]), vreinterpretq_s16_u8(v[2])}};
-        vst3q_s16(pairs, three);
-    } else if (tiles == 2) {
+        vst3q_s16(twos, three);
+    } else if (tiles == 3) {
+        const int32x4x3_t three = {
+            {vreinterpretq_s32_u8(v[0]), vreinterpretq_s32_u8(v[1]), vreinterpretq_s32_u8(v[2])}};
+        vst3q_s32(fours, three);
+    } else if (tiles == 2 && depth == 2) {
         const int16x8x2_t two = {{vreinterpretq_s16_u8(v[0]), vreinterpretq_s16_u8(v[1])}};
-        vst2q_s16(pairs, two);
+        vst2q_s16(twos, two);
+    } else if (tiles == 2) {
+        const int32x4x2_t two = {{vreinterpretq_s32_u8(v[0]), vreinterpretq_s32_u8(v[1])}};
+        vst2q_s32(fours, two);
     } else {
-        vst1q_s16(pairs, vreinterpretq_s16_u8(v[0]));
+        vst1q_s16(twos, vreinterpretq_s16_u8(v[0]));
     }
 }
 
 /* Four positions, from a row of B^T d: times B. */
 INLINE void store_row(const uint8x16_t *row, int8_t *to[4], const int plus, uint8x16_t offset, const int tiles,
-                      const int step)
+                      const int step, const int depth)
 {
     uint8x16_t v[4][WINOGRAD_GROUP];
     for (int t = 0; t < tiles; t++) {
@@ -98,7 +107,7 @@ INLINE void store_row(const uint8x16_t *row, int8_t *to[4], const int plus, uint
     }
     for (int j = 0; j < 4; j++) {
         KEEP(to[j]);
-        store(to[j], v[j], tiles);
+        store(to[j], v[j], tiles, depth);
         to[j] += UNIT * tiles;
     }
 }
@@ -116,7 +125,8 @@ INLINE uint8x16_t combine(uint8x16_t upper, uint8x16_t lower, const int how)
 /* Rows a and b of the codes, a above b, then the four positions of that row of B^T d, for all channels. corner: the
  * first of the two corners to sum, or -1. */
 INLINE void transform_row(const patch *from, const winograd *plan, const size_t a, const size_t b, const int how,
-                          int8_t *begin, int32_t (*corners)[4], const int corner, const int tiles, const int step)
+                          int8_t *begin, int32_t (*corners)[4], const int corner, const int tiles, const int step,
+                          const int depth)
 {
     const int columns = step * (tiles - 1) + SIDE;
     const uint8x16_t offset = vdupq_n_u8((uint8_t)plan->center);
@@ -149,7 +159,7 @@ INLINE void transform_row(const patch *from, const winograd *plan, const size_t 
         for (int j = 0; j < columns; j++) {
             x[j] = combine(x[j], y[j], how);
         }
-        store_row(x, to, how == SUM, offset, tiles, step);
+        store_row(x, to, how == SUM, offset, tiles, step, depth);
     }
     for (int t = 0; t < tiles && corner >= 0; t++) {
         corners[t][corner] = plan->halved ? (int32_t)vaddlvq_u16(sums[t][0]) : 0;
@@ -158,14 +168,29 @@ INLINE void transform_row(const patch *from, const winograd *plan, const size_t 
 }
 
 INLINE void transform(const patch *from, const winograd *plan, int8_t *to, int32_t (*corners)[4], const int tiles,
-                      const int step)
+                      const int step, const int depth)
 {
     const size_t row = 4 * plan->channels * (size_t)tiles;
-    transform_row(from, plan, 0, 2, UPPER_MINUS_LOWER, to, corners, 0, tiles, step);
-    transform_row(from, plan, 1, 2, SUM, to + row, corners, -1, tiles, step);
-    transform_row(from, plan, 1, 2, LOWER_MINUS_UPPER, to + 2 * row, corners, -1, tiles, step);
-    transform_row(from, plan, 1, 3, UPPER_MINUS_LOWER, to + 3 * row, corners, 2, tiles, step);
+    transform_row(from, plan, 0, 2, UPPER_MINUS_LOWER, to, corners, 0, tiles, step, depth);
+    transform_row(from, plan, 1, 2, SUM, to + row, corners, -1, tiles, step, depth);
+    transform_row(from, plan, 1, 2, LOWER_MINUS_UPPER, to + 2 * row, corners, -1, tiles, step, depth);
+    transform_row(from, plan, 1, 3, UPPER_MINUS_LOWER, to + 3 * row, corners, 2, tiles, step, depth);
 }
+
+#define DEFINE_TRANSFORM(name, tiles, step, depth)                                               \
+    static void name(const patch *from, const winograd *plan, int8_t *to, int32_t (*corners)[4]) \
+    {                                                                                            \
+        transform(from, plan, to, corners, tiles, step, depth);                                  \
+    }
+
+DEFINE_TRANSFORM(pairs_1, 1, SIDE, 2)
+DEFINE_TRANSFORM(pairs_2, 2, SIDE, 2)
+DEFINE_TRANSFORM(pairs_3, 3, SIDE, 2)
+DEFINE_TRANSFORM(pairs_neighbours, 3, 2, 2)
+DEFINE_TRANSFORM(quads_1, 1, SIDE, 4)
+DEFINE_TRANSFORM(quads_2, 2, SIDE, 4)
+DEFINE_TRANSFORM(quads_3, 3, SIDE, 4)
+DEFINE_TRANSFORM(quads_neighbours, 3, 2, 4)
 
 void mgk_winograd_input(const winograd *plan, const uint8_t *strip, const winograd_tile *tiles, size_t count, int8_t *v,
                         int32_t (*corners)[4])
@@ -176,15 +201,11 @@ void mgk_winograd_input(const winograd *plan, const uint8_t *strip, const winogr
     for (size_t t = 0; t < count; t++) {
         from.codes[t] = strip + 2 * tiles[t].y * from.row + 2 * tiles[t].x * from.column;
     }
-    if (count == 1) {
-        transform(&from, plan, v, corners, 1, SIDE);
-    } else if (count == 2) {
-        transform(&from, plan, v, corners, 2, SIDE);
-    } else if (tiles[2].y == tiles[0].y && tiles[2].x == tiles[0].x + 2) { /* listed row by row: tiles[1] is between */
-        transform(&from, plan, v, corners, 3, 2);
-    } else {
-        transform(&from, plan, v, corners, 3, SIDE);
-    }
+    /* listed row by row: where the third is two columns right of the first, the second is between */
+    const int neighbours = count == 3 && tiles[2].y == tiles[0].y && tiles[2].x == tiles[0].x + 2;
+    static void (*const table[2][4])(const patch *, const winograd *, int8_t *, int32_t (*)[4]) = {
+        {pairs_1, pairs_2, pairs_3, pairs_neighbours}, {quads_1, quads_2, quads_3, quads_neighbours}};
+    table[plan->depth == 4][neighbours ? 3 : count - 1](&from, plan, v, corners);
 }
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */

@@ -26,4 +26,8 @@ void mgk_winograd_multiply_halves(const winograd_product *product);
 /* m is int32: the sums. Lanes of 16 bits are flushed every `run` pairs. */
 void mgk_winograd_multiply_words(const winograd_product *product, size_t run);
 
+/* By dot products, on processors that have them. v: [4 channels][tile][4], w: [4 channels][output channel][4]; m is int16,
+ * the sums modulo 2^16, or int32 where wide. */
+void mgk_winograd_multiply_dot(const winograd_product *product, int wide);
+
 #endif

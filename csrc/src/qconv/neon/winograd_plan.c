@@ -54,7 +54,7 @@ static void find_bounds(const mgk_qconv *layer, winograd *plan)
 static void find_chunks(winograd *plan)
 {
     const size_t most = (size_t)(INT16_BOUND / plan->x_bound) / UNIT * UNIT;
-    plan->wide = most < 64 && most < plan->channels;
+    plan->wide = most < plan->channels && (plan->depth == 4 || most < 64);
     if (plan->wide) {
         plan->chunks = 1;
         plan->chunk = plan->channels;
@@ -65,7 +65,7 @@ static void find_chunks(winograd *plan)
     plan->chunks = (plan->channels + plan->chunk - 1) / plan->chunk;
 }
 
-int mgk_winograd_plan(const mgk_qconv *layer, winograd *plan)
+int mgk_winograd_plan(const mgk_qconv *layer, int depth, winograd *plan)
 {
     const mgk_conv2d *c = &layer->conv;
     if (layer->groups != 1 || layer->bipolar || layer->has_zero || c->kernel_height != 3 || c->kernel_width != 3 ||
@@ -73,6 +73,7 @@ int mgk_winograd_plan(const mgk_qconv *layer, winograd *plan)
         c->in_channels > MOST_CHANNELS || layer->activation_bits > 4) {
         return 0;
     }
+    plan->depth = depth;
     plan->halved = layer->encoding == MGK_ODD;
     find_bounds(layer, plan);
     if (plan->u_bound[WINOGRAD_MIDDLE] > 127 || plan->v_bound > 127) {

@@ -3,7 +3,7 @@
 
 #if defined(__aarch64__)
 
-enum { PAIR = 2, SCHEDULES_ALIGNMENT = 64, INT8_BOUND = 127 };
+enum { SCHEDULES_ALIGNMENT = 64, INT8_BOUND = 127 };
 
 /* Fewest flushes first. 6-5-5 needs 3 flushes where 4-4-4-4 needs 4. */
 const winograd_schedule mgk_winograd_schedules[WINOGRAD_SCHEDULES] = {
@@ -21,19 +21,14 @@ size_t mgk_winograd_schedules_size(const winograd *plan)
     return mgk_round_up(size, SCHEDULES_ALIGNMENT);
 }
 
-size_t mgk_winograd_weights_size(const mgk_qconv *layer)
+size_t mgk_winograd_weights_size(const winograd *plan)
 {
-    winograd plan;
-    if (!mgk_winograd_plan(layer, &plan)) {
-        return 0;
-    }
     size_t size = WINOGRAD_POSITIONS;
-    const size_t schedules = mgk_winograd_schedules_size(&plan);
-    if (schedules == 0 || !mgk_multiply(&size, plan.channels) || !mgk_multiply(&size, plan.out_channels) ||
-        !mgk_add(&size, schedules)) {
-        return 0;
-    }
-    return size;
+    const size_t schedules = mgk_winograd_schedules_size(plan);
+    return schedules != 0 && mgk_multiply(&size, plan->channels) && mgk_multiply(&size, plan->out_channels) &&
+                   mgk_add(&size, schedules)
+               ? size
+               : 0;
 }
 
 /* G g G^T; with halved, (U - 1) / 2: all U are odd there, so the division is exact. */
@@ -61,6 +56,7 @@ static int32_t prepare_channel(const mgk_qconv_weights *weights, const winograd 
                                int8_t *block, size_t lane, size_t lanes)
 {
     const size_t in_channels = weights->layer->conv.in_channels;
+    const size_t depth = (size_t)plan->depth;
     int32_t sum = 0;
     for (size_t chunk = 0; chunk < plan->chunks; chunk++) {
         const size_t begin = chunk * plan->chunk;
@@ -72,7 +68,7 @@ static int32_t prepare_channel(const mgk_qconv_weights *weights, const winograd 
                 g[tap / 3][tap % 3] = mgk_weight(weights, out_channel, tap * in_channels + c);
             }
             transform(plan, g, u);
-            const size_t at = (c - begin) / PAIR * PAIR * lanes + lane * PAIR + (c - begin) % PAIR;
+            const size_t at = (c - begin) / depth * depth * lanes + lane * depth + (c - begin) % depth;
             for (size_t position = 0; position < WINOGRAD_POSITIONS; position++) {
                 block[position * channels * lanes + at] = u[position];
             }
@@ -93,10 +89,10 @@ static int fits(const winograd *plan, const winograd_schedule *schedule, const i
             turn = 0;
         }
         const size_t end = pair + schedule->runs[turn++];
-        for (size_t lane = 0; lane < lanes * PAIR; lane++) {
+        for (size_t lane = 0; lane < lanes * 2; lane++) {
             int32_t sum = 0;
             for (size_t p = pair; p < end; p++) {
-                const int32_t u = weights[p * lanes * PAIR + lane];
+                const int32_t u = weights[p * lanes * 2 + lane];
                 sum += u < 0 ? -u : u;
             }
             if (sum * plan->v_bound > INT8_BOUND) {
@@ -112,8 +108,11 @@ static int fits(const winograd *plan, const winograd_schedule *schedule, const i
 static uint8_t choose_schedule(const mgk_qconv *layer, const winograd *plan, size_t position, const int8_t *weights,
                                size_t pairs, size_t lanes)
 {
+    if (plan->wide || plan->depth == 4) {
+        return WINOGRAD_WIDE_SCHEDULE;
+    }
     const unsigned products = plan->products[mgk_winograd_class(position)];
-    for (uint8_t s = 1; s < WINOGRAD_SCHEDULES && !plan->wide && lanes == WINOGRAD_LANES; s++) {
+    for (uint8_t s = 1; s < WINOGRAD_SCHEDULES && lanes == WINOGRAD_LANES; s++) {
         const winograd_schedule *schedule = &mgk_winograd_schedules[s];
         if (pairs % schedule->pairs == 0 &&
             (schedule->runs[0] <= products ||
@@ -121,33 +120,31 @@ static uint8_t choose_schedule(const mgk_qconv *layer, const winograd *plan, siz
             return s;
         }
     }
-    return (uint8_t)(plan->wide ? WINOGRAD_WIDE_SCHEDULE : plan->safe[mgk_winograd_class(position)]);
+    return (uint8_t)plan->safe[mgk_winograd_class(position)];
 }
 
-void mgk_winograd_prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw)
+void mgk_winograd_prepare(const mgk_qconv_weights *weights, const winograd *plan, uint8_t *section, mgk_raw *raw)
 {
     const mgk_qconv *layer = weights->layer;
-    winograd plan;
-    (void)mgk_winograd_plan(layer, &plan);
     uint8_t *schedules = section;
-    int8_t *block = (int8_t *)section + mgk_winograd_schedules_size(&plan);
-    for (size_t first = 0; first < plan.out_channels; first += WINOGRAD_LANES) {
-        const size_t lanes = mgk_winograd_lanes(&plan, first);
+    int8_t *block = (int8_t *)section + mgk_winograd_schedules_size(plan);
+    for (size_t first = 0; first < plan->out_channels; first += WINOGRAD_LANES) {
+        const size_t lanes = mgk_winograd_lanes(plan, first);
         for (size_t lane = 0; lane < lanes && first + lane < layer->conv.out_channels; lane++) {
-            const int32_t sum = prepare_channel(weights, &plan, first + lane, block, lane, lanes);
-            raw->offset[first + lane] = plan.center / (plan.halved ? 2 : 4) * sum;
+            const int32_t sum = prepare_channel(weights, plan, first + lane, block, lane, lanes);
+            raw->offset[first + lane] = plan->center / (plan->halved ? 2 : 4) * sum;
         }
-        for (size_t chunk = 0; chunk < plan.chunks; chunk++) {
-            const size_t channels = mgk_winograd_chunk(&plan, chunk);
+        for (size_t chunk = 0; chunk < plan->chunks; chunk++) {
+            const size_t channels = mgk_winograd_chunk(plan, chunk);
             for (size_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-                *schedules++ = choose_schedule(layer, &plan, position, block, channels / PAIR, lanes);
+                *schedules++ = choose_schedule(layer, plan, position, block, channels / 2, lanes);
                 block += channels * lanes;
             }
         }
     }
-    raw->bits = plan.raw_bits;
-    raw->low = -plan.raw_bound;
-    raw->high = plan.raw_bound;
+    raw->bits = plan->raw_bits;
+    raw->low = -plan->raw_bound;
+    raw->high = plan->raw_bound;
 }
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */

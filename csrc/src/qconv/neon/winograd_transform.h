@@ -13,7 +13,7 @@ typedef struct winograd_tile {
 size_t mgk_winograd_strip_size(const winograd *plan); /* 0: overflow */
 void mgk_winograd_pad(const mgk_qconv_run *run, const winograd *plan, size_t first_row, size_t rows, uint8_t *strip);
 
-/* Transformed activations of a group of 1 to 3 tiles: v[position][pair of channels][tile][2], and for each tile the
+/* Transformed activations of a group of 1 to 3 tiles: v[position][depth channels][tile][depth], and for each tile the
  * channels' sums of its four corners (row by row): 0 where the weights are not halved. */
 void mgk_winograd_input(const winograd *plan, const uint8_t *strip, const winograd_tile *tiles, size_t count, int8_t *v,
                         int32_t (*corners)[4]);
