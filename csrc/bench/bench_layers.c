@@ -1,7 +1,8 @@
 /* One layer, run some times: bench_layers KERNEL STRIDE IN OUT SIZE BITS PATH ITERATIONS
  *
  * A square kernel over a square image of SIZE, padded by KERNEL / 2; BITS is the width of activations, weights and output
- * codes, or ACTIVATIONSxWEIGHTS; "b" behind it: bipolar activations. PATH: scalar, neon, dotprod, i8mm, avx2, avx512 or
+ * codes, or ACTIVATIONSxWEIGHTS; "b" behind it: bipolar activations. Outputs are
+ * codes by thresholds up to 4 bits, requantized above. PATH: scalar, neon, dotprod, i8mm, avx2, avx512 or
  * vnni. The same work is done before and after the iterations, so the difference of two runs with different counts of
  * them, under any counter, is the cost of the iterations between. */
 #include <stdio.h>
@@ -99,7 +100,7 @@ int main(int count, char **arguments)
 
     /* Thresholds about a standard deviation of the sums apart, as training leaves them. */
     mgk_epilogue *e = &layer.epilogue;
-    e->output = MGK_CODES;
+    e->output = layer.activation_bits > 4 ? MGK_REQUANTIZE_U8 : MGK_CODES;
     e->bits = layer.activation_bits;
     const size_t levels = ((size_t)1 << (e->bits <= 8 ? e->bits : 8)) - 1;
     int32_t *thresholds = allocate(out * levels * sizeof *thresholds);
@@ -112,6 +113,15 @@ int main(int count, char **arguments)
         }
         direction[o] = 1;
     }
+    int32_t *multiplier = allocate(out * sizeof *multiplier);
+    uint8_t *shift = allocate(out);
+    for (size_t o = 0; o < out; o++) {
+        multiplier[o] = (int32_t)(random_below(1u << 30) | 1u << 30);
+        shift[o] = 40;
+    }
+    e->multiplier = multiplier;
+    e->shift = shift;
+    e->high = 255;
     e->thresholds = thresholds;
     e->direction = direction;
 

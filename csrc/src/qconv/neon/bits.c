@@ -211,7 +211,12 @@ static void correct(const mgk_qconv_run *run, const mgk_direct *direct, const mg
 static int find(const mgk_qconv *layer, mgk_direct *direct)
 {
     const size_t channels = layer->conv.in_channels;
-    *direct = (mgk_direct){.unit = 1, .lanes = LANES, .convert = pack_pixels, .tiles = run_tiles, .raw_bits = 16};
+    *direct = (mgk_direct){.unit = 1,
+                           .lanes = LANES,
+                           .vectors = MGK_BLOCK_VECTORS,
+                           .convert = pack_pixels,
+                           .tiles = run_tiles,
+                           .raw_bits = 16};
     direct->form.scale = layer->encoding == MGK_ODD ? 2 : 1;
     direct->form.base = layer->encoding == MGK_ODD ? -1 : -layer->weight_zero;
     if (layer->bipolar) {

@@ -5,7 +5,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-enum { PATCH_BYTES = 32768, MOST_FOURS = 16, ALIGNMENT = 64 };
+enum { VECTOR = 16, PATCH_BYTES = 32768, MOST_FOURS = 16, ALIGNMENT = 64 };
 
 /* ---------------------------------------------------------------- the form and its bounds */
 
@@ -115,12 +115,12 @@ size_t mgk_direct_weights_size(const mgk_qconv *layer, const mgk_direct *direct)
 
 size_t mgk_direct_find_weight(const mgk_qconv *layer, const mgk_direct *direct, size_t out, size_t byte)
 {
-    const size_t block = MGK_BLOCK_VECTORS * direct->lanes;
+    const size_t block = direct->vectors * direct->lanes;
+    const size_t neighbours = VECTOR / direct->lanes;
     const size_t first = out / block * block;
-    const size_t vectors = (mgk_round_up(layer->conv.out_channels, direct->lanes) - first) / direct->lanes;
-    const size_t width = (vectors < MGK_BLOCK_VECTORS ? vectors : MGK_BLOCK_VECTORS) * direct->lanes;
-    return first * direct->patches.size + (byte / direct->unit * width + (out - first)) * direct->unit +
-           byte % direct->unit;
+    const size_t left = mgk_round_up(layer->conv.out_channels, direct->lanes) - first;
+    const size_t width = left < block ? left : block;
+    return first * direct->patches.size + (byte / neighbours * width + (out - first)) * neighbours + byte % neighbours;
 }
 
 void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct *direct, uint8_t *section,
@@ -129,7 +129,8 @@ void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct
     const mgk_qconv *layer = weights->layer;
     const mgk_conv2d *c = &layer->conv;
     const mgk_direct_form *form = &direct->form;
-    raw->bits = mgk_direct_raw(layer, form, &raw->low, &raw->high);
+    mgk_direct_raw(layer, form, &raw->low, &raw->high);
+    raw->bits = direct->raw_bits;
     for (size_t out = 0; out < c->out_channels; out++) {
         size_t element = 0;
         int32_t offset = 0;
@@ -150,22 +151,36 @@ void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct
 
 /* ---------------------------------------------------------------- the image */
 
-/* value = code * factor - centre, and the sum of the values of `size` of them. */
-static int32_t centre_bytes(const uint8_t *codes, size_t size, int8_t factor, int8_t centre, int8_t *image)
+/* value = code - centre, or 2 code - 1, and the sum of the values. */
+static int32_t centre_bytes(const uint8_t *codes, size_t size, int bipolar, int8_t centre, int8_t *image)
 {
-    const int8x16_t shift = vdupq_n_s8(centre);
-    const int8x16_t times = vdupq_n_s8((int8_t)(factor - 1)); /* a shift */
+    const int8x16_t less = vdupq_n_s8(bipolar ? 1 : centre);
     int32x4_t sum = vdupq_n_s32(0);
     size_t i = 0;
+    if (!bipolar) {
+        for (; size - i >= 64; i += 64) {
+            const int8x16_t a = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i)), less);
+            const int8x16_t b = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i + 16)), less);
+            const int8x16_t c = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i + 32)), less);
+            const int8x16_t d = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i + 48)), less);
+            vst1q_s8(image + i, a);
+            vst1q_s8(image + i + 16, b);
+            vst1q_s8(image + i + 32, c);
+            vst1q_s8(image + i + 48, d);
+            /* eight bytes of at most 2^7 in a lane */
+            const int16x8_t pairs = vpadalq_s8(vpadalq_s8(vpadalq_s8(vpaddlq_s8(a), b), c), d);
+            sum = vpadalq_s16(sum, pairs);
+        }
+    }
     for (; size - i >= 16; i += 16) {
-        const int8x16_t value = vsubq_s8(vshlq_s8(vreinterpretq_s8_u8(vld1q_u8(codes + i)), times), shift);
+        const int8x16_t code = vreinterpretq_s8_u8(vld1q_u8(codes + i));
+        const int8x16_t value = vsubq_s8(bipolar ? vaddq_s8(code, code) : code, less);
         vst1q_s8(image + i, value);
         sum = vpadalq_s16(sum, vpaddlq_s8(value));
     }
     int32_t total = vaddvq_s32(sum);
     for (; i < size; i++) {
-        const int32_t value = codes[i] * factor - centre;
-        image[i] = (int8_t)value;
+        image[i] = (int8_t)(bipolar ? 2 * codes[i] - 1 : codes[i] - centre);
         total += image[i];
     }
     return total;
@@ -175,10 +190,9 @@ void mgk_centre(const mgk_qconv *layer, const mgk_patches *patches, const mgk_di
                 size_t pixels, uint8_t *image, int32_t *sums)
 {
     const size_t channels = patches->pixel;
-    const int8_t factor = layer->bipolar ? 2 : 1;
-    const int8_t centre = (int8_t)(layer->bipolar ? 1 : form->centre);
     for (size_t i = 0; i < pixels; i++) {
-        sums[i] = centre_bytes(codes + i * channels, channels, factor, centre, (int8_t *)image + i * channels);
+        sums[i] = centre_bytes(codes + i * channels, channels, layer->bipolar, (int8_t)form->centre,
+                               (int8_t *)image + i * channels);
     }
 }
 
@@ -235,7 +249,7 @@ size_t mgk_direct_workspace_size(const mgk_qconv *layer, const mgk_direct *direc
 
 static void run_blocks(const mgk_qconv_run *run, const mgk_direct *direct, mgk_tiles *tiles)
 {
-    const size_t block = MGK_BLOCK_VECTORS * direct->lanes;
+    const size_t block = direct->vectors * direct->lanes;
     const size_t channels = mgk_round_up(run->layer->conv.out_channels, direct->lanes);
     uint8_t *const raw = tiles->raw;
     tiles->weights = run->weights;
@@ -274,7 +288,7 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
 
     mgk_tiles tiles = {.patches = w.patches,
                        .four_size = mgk_four_patches_size(p),
-                       .steps = p->size / direct->unit,
+                       .steps = p->size / (VECTOR / direct->lanes),
                        .flush = direct->flush,
                        .chunk = direct->chunk,
                        .scale = direct->form.scale,

@@ -24,12 +24,12 @@ size_t mgk_most_products(const mgk_direct_form *form, int bits);
 
 /* One block of output channels and some fours of patches. */
 typedef struct mgk_tiles {
-    const uint8_t *weights; /* [unit of a patch][vector][lanes][bytes of a unit] */
+    const uint8_t *weights; /* [step][vector][lanes][16 / lanes neighbours in a patch] */
     const uint8_t *patches;
     size_t fours, four_size;
-    size_t steps;        /* units of a patch */
+    size_t steps;        /* of as many bytes of a patch as a vector takes */
     size_t vectors;      /* 1 to 4 */
-    size_t flush, chunk; /* units whose sums fit in the narrow lanes, and in 16-bit ones */
+    size_t flush, chunk; /* steps whose sums fit in the narrow lanes, and in 16-bit ones */
     int scale;
     const int32_t *bias; /* base * patch sum, one a pixel */
     void *raw;           /* int16 or int32, (pixels, pitch) */
@@ -40,8 +40,9 @@ typedef struct mgk_tiles {
 typedef void mgk_run_tiles(const mgk_tiles *tiles);
 
 typedef struct mgk_direct {
-    size_t unit;  /* bytes of a pixel that are multiplied with one vector */
-    size_t lanes; /* output channels of a vector; a block is four vectors */
+    size_t unit;    /* bytes of a patch that are interleaved as one */
+    size_t lanes;   /* output channels of a vector of weights; its bytes are neighbours in a patch */
+    size_t vectors; /* of a block of output channels */
     size_t flush, chunk;
     mgk_direct_form form;
     mgk_patches patches;
@@ -72,5 +73,38 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct);
 
 /* value = code - centre (bipolar: 2 code - 1), one byte a channel. */
 mgk_convert mgk_centre;
+
+/* A kernel's record, from its function find(layer, direct), which says whether it takes a layer and plans for it. */
+#define MGK_DIRECT_KERNEL(symbol, name)                                                   \
+    static int takes(const mgk_qconv *layer)                                              \
+    {                                                                                     \
+        mgk_direct direct;                                                                \
+        return find(layer, &direct);                                                      \
+    }                                                                                     \
+    static size_t weights_size(const mgk_qconv *layer)                                    \
+    {                                                                                     \
+        mgk_direct direct;                                                                \
+        return find(layer, &direct) ? mgk_direct_weights_size(layer, &direct) : 0;        \
+    }                                                                                     \
+    static size_t workspace_size(const mgk_qconv *layer)                                  \
+    {                                                                                     \
+        mgk_direct direct;                                                                \
+        return find(layer, &direct) ? mgk_direct_workspace_size(layer, &direct) : 0;      \
+    }                                                                                     \
+    static void prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw) \
+    {                                                                                     \
+        mgk_direct direct;                                                                \
+        if (find(weights->layer, &direct)) {                                              \
+            mgk_direct_prepare_bytes(weights, &direct, section, raw);                     \
+        }                                                                                 \
+    }                                                                                     \
+    static void run(const mgk_qconv_run *image)                                           \
+    {                                                                                     \
+        mgk_direct direct;                                                                \
+        if (find(image->layer, &direct)) {                                                \
+            mgk_direct_run(image, &direct);                                               \
+        }                                                                                 \
+    }                                                                                     \
+    const mgk_qconv_kernel symbol = {name, MGK_NEON, takes, weights_size, prepare, workspace_size, run}
 
 #endif

@@ -2,15 +2,15 @@
  *
  * x >= t is the sign of t - 1 - x, or not that of x - t: SUBHN keeps the upper bytes of 16 differences, and SSRA by 7
  * subtracts 1 from the count where they are negative. Three instructions a threshold for 16 sums, if no difference
- * passes 16 bits. Where one may, comparisons: four instructions. Sums of 32 bits are narrowed first, which is exact if
- * the thresholds of each channel are near to each other: with the middle threshold m,
+ * passes 16 bits. Where one may, comparisons: four instructions. But where the
+ * thresholds of each channel are near to each other, sums of 16 or of 32 bits are narrowed first: with the middle one m,
  *     x - m is saturated into [-2^14, 2^14], |t - m| < 2^14: the comparison is the same, and differences are below 2^15. */
 #if defined(__aarch64__)
 #include "qconv/neon/epilogue.h"
 
 #define MGK_INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 8, MOST_PACKED = 15, NEAR = 1 << 14, GROUP = 4 };
+enum { LANES = 8, MOST_LEVELS = 255, NEAR = 1 << 14, GROUP = 4 };
 
 /* Thresholds of 16 channels, [k][16] */
 typedef int16_t thresholds_16[MGK_CHANNEL_BLOCK];
@@ -46,36 +46,90 @@ MGK_INLINE void count_any(const size_t levels, const thresholds_16 *t, int16x8_t
     }
 }
 
-MGK_INLINE void count_pixels(const mgk_qconv_run *run, const mgk_epilogue_block *b, const size_t levels,
-                             const int close, const thresholds_16 *t, int16x8_t flip_low, int16x8_t flip_high)
+/* What 16 channels need besides thresholds: x is replaced by x ^ flip, minus middle. */
+typedef struct shift_16 {
+    int16x8_t flip[2], middle[2];
+} shift_16;
+
+enum { CLOSE, NEARBY, ANY }; /* the ways to compare */
+
+MGK_INLINE int16x8_t shift_sum(const int way, const int flips, const shift_16 *s, int half, int16x8_t x)
+{
+    if (flips) {
+        x = veorq_s16(x, s->flip[half]);
+    }
+    if (way == NEARBY) {
+        x = vminq_s16(vqsubq_s16(x, s->middle[half]), vdupq_n_s16(NEAR));
+        x = vmaxq_s16(x, vdupq_n_s16(-NEAR));
+    }
+    return x;
+}
+
+/* Codes of GROUP pixels, whose sums begin at row[p]. */
+MGK_INLINE void count_group(const int way, const int flips, const size_t levels, const thresholds_16 *t,
+                            const shift_16 *s, const int16_t *const row[GROUP], int8x16_t code[GROUP])
+{
+    int16x8_t x[GROUP][2];
+    for (int p = 0; p < GROUP; p++) {
+        x[p][0] = shift_sum(way, flips, s, 0, vld1q_s16(row[p]));
+        x[p][1] = shift_sum(way, flips, s, 1, vld1q_s16(row[p] + LANES));
+    }
+    if (way == ANY) {
+        count_any(levels, t, x, code);
+    } else {
+        count_close(levels, t, x, code);
+    }
+}
+
+MGK_INLINE void count_pixels(const mgk_qconv_run *run, const mgk_epilogue_block *b, const int way, const int flips,
+                             const size_t levels, const thresholds_16 *t, const shift_16 *s)
 {
     uint8_t *out = (uint8_t *)run->out + b->out;
     const int16_t *raw = b->raw;
-    for (size_t p = 0; p < b->pixels; p += GROUP) {
-        const size_t left = b->pixels - p;
-        int16x8_t x[GROUP][2];
-        int8x16_t code[GROUP];
-        for (size_t i = 0; i < GROUP; i++) { /* the last group takes its last pixel again and again */
-            const int16_t *row = raw + (i < left ? i : left - 1) * b->pitch;
-            x[i][0] = veorq_s16(vld1q_s16(row), flip_low);
-            x[i][1] = veorq_s16(vld1q_s16(row + LANES), flip_high);
-        }
-        if (close) {
-            count_close(levels, t, x, code);
-        } else {
-            count_any(levels, t, x, code);
-        }
-        if (left >= GROUP && b->channels >= MGK_CHANNEL_BLOCK) {
+    size_t p = 0;
+    if (b->channels >= MGK_CHANNEL_BLOCK) {
+        for (; b->pixels - p >= GROUP; p += GROUP) {
+            const int16_t *const row[GROUP] = {raw, raw + b->pitch, raw + 2 * b->pitch, raw + 3 * b->pitch};
+            int8x16_t code[GROUP];
+            count_group(way, flips, levels, t, s, row, code);
             for (size_t i = 0; i < GROUP; i++) {
                 vst1q_u8(out + i * b->out_pitch, vreinterpretq_u8_s8(code[i]));
             }
-        } else {
-            for (size_t i = 0; i < GROUP && i < left; i++) {
-                mgk_store_codes(out + i * b->out_pitch, b->channels, vreinterpretq_u8_s8(code[i]));
-            }
+            raw += GROUP * b->pitch;
+            out += GROUP * b->out_pitch;
         }
-        raw += GROUP * b->pitch;
-        out += GROUP * b->out_pitch;
+    }
+    for (; p < b->pixels; p++) { /* one pixel, four times */
+        const int16_t *const row[GROUP] = {raw, raw, raw, raw};
+        int8x16_t code[GROUP];
+        count_group(way, flips, levels, t, s, row, code);
+        mgk_store_codes(out, b->channels, vreinterpretq_u8_s8(code[0]));
+        raw += b->pitch;
+        out += b->out_pitch;
+    }
+}
+
+/* The thresholds of 16 channels, minus the middle ones if that brings all of them near. */
+static int load_thresholds(const int16_t *table, size_t levels, shift_16 *s, int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK])
+{
+    uint16x8_t far = vdupq_n_u16(0);
+    for (size_t half = 0; half < 2; half++) {
+        const int16_t *channel = table + half * levels * LANES;
+        s->middle[half] = vld1q_s16(channel + levels / 2 * LANES);
+        for (size_t k = 0; k < levels; k++) {
+            const int16x8_t difference = vqsubq_s16(vld1q_s16(channel + k * LANES), s->middle[half]);
+            far = vorrq_u16(far, vcgeq_s16(vqabsq_s16(difference), vdupq_n_s16(NEAR)));
+            vst1q_s16(t[k] + half * LANES, difference);
+        }
+    }
+    return vmaxvq_u16(far) == 0;
+}
+
+static void copy_thresholds(const int16_t *table, size_t levels, int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK])
+{
+    for (size_t k = 0; k < levels; k++) {
+        vst1q_s16(t[k], vld1q_s16(table + k * LANES));
+        vst1q_s16(t[k] + LANES, vld1q_s16(table + (levels + k) * LANES));
     }
 }
 
@@ -84,22 +138,27 @@ void mgk_count_neon_i16(const mgk_qconv_run *run, const mgk_epilogue_block *b)
     const mgk_prepared_epilogue *e = run->epilogue;
     const size_t levels = e->levels;
     const int16_t *table = (const int16_t *)e->thresholds + b->c * levels;
-    const int16x8_t flip_low = vld1q_s16((const int16_t *)e->flip + b->c);
-    const int16x8_t flip_high = vld1q_s16((const int16_t *)e->flip + b->c + LANES);
-    int16_t t[255][MGK_CHANNEL_BLOCK];
-    for (size_t k = 0; k < levels; k++) {
-        vst1q_s16(t[k], vld1q_s16(table + k * LANES));
-        vst1q_s16(t[k] + LANES, vld1q_s16(table + (levels + k) * LANES));
-    }
+    const int16_t *flip = (const int16_t *)e->flip + b->c;
+    shift_16 s = {.flip = {vld1q_s16(flip), vld1q_s16(flip + LANES)}};
+    const int flips = vmaxvq_u16(vreinterpretq_u16_s16(vorrq_s16(s.flip[0], s.flip[1]))) != 0;
+    int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK];
     const thresholds_16 *all = (const thresholds_16 *)t;
-    if (!e->close) {
-        count_pixels(run, b, levels, 0, all, flip_low, flip_high);
-        return;
-    }
-    switch (levels) {
-    case 1: count_pixels(run, b, 1, 1, all, flip_low, flip_high); break;
-    case 3: count_pixels(run, b, 3, 1, all, flip_low, flip_high); break;
-    default: count_pixels(run, b, levels, 1, all, flip_low, flip_high); break;
+    if (e->close) {
+        copy_thresholds(table, levels, t);
+        if (levels == 1 && !flips) {
+            count_pixels(run, b, CLOSE, 0, 1, all, &s);
+        } else if (levels == 3 && !flips) {
+            count_pixels(run, b, CLOSE, 0, 3, all, &s);
+        } else if (!flips) {
+            count_pixels(run, b, CLOSE, 0, levels, all, &s);
+        } else {
+            count_pixels(run, b, CLOSE, 1, levels, all, &s);
+        }
+    } else if (load_thresholds(table, levels, &s, t)) {
+        count_pixels(run, b, NEARBY, 1, levels, all, &s);
+    } else {
+        copy_thresholds(table, levels, t);
+        count_pixels(run, b, ANY, 1, levels, all, &s);
     }
 }
 
@@ -109,7 +168,7 @@ enum { QUADS = MGK_CHANNEL_BLOCK / 4 };
 
 /* Thresholds minus the middle one, if all of them are near it. */
 static int narrow_thresholds(const int32_t *table, size_t levels, int32x4_t middle[QUADS],
-                             int16_t t[255][MGK_CHANNEL_BLOCK])
+                             int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK])
 {
     uint32x4_t far = vdupq_n_u32(0);
     for (size_t quad = 0; quad < QUADS; quad++) {
@@ -133,20 +192,22 @@ static void count_near(const mgk_qconv_run *run, const mgk_epilogue_block *b, co
     const int32_t *raw = b->raw;
     const int16x8_t most = vdupq_n_s16(NEAR);
     const int16x8_t least = vdupq_n_s16(-NEAR);
+    int32x4_t flip[QUADS];
+    for (int quad = 0; quad < QUADS; quad++) {
+        flip[quad] = vld1q_s32(flips + 4 * quad);
+    }
     for (size_t p = 0; p < b->pixels; p += GROUP) {
         const size_t left = b->pixels - p;
         int16x8_t x[GROUP][2];
         int8x16_t code[GROUP];
         for (size_t i = 0; i < GROUP; i++) {
             const int32_t *row = raw + (i < left ? i : left - 1) * b->pitch;
-            for (int half = 0; half < 2; half++) {
-                const int32_t *at = row + LANES * half;
-                const int32x4_t low = veorq_s32(vld1q_s32(at), vld1q_s32(flips + LANES * half));
-                const int32x4_t high = veorq_s32(vld1q_s32(at + 4), vld1q_s32(flips + LANES * half + 4));
-                const int16x4_t narrow = vqmovn_s32(vqsubq_s32(low, middle[2 * half]));
-                const int16x8_t both = vqmovn_high_s32(narrow, vqsubq_s32(high, middle[2 * half + 1]));
-                x[i][half] = vmaxq_s16(vminq_s16(both, most), least);
+            int16x4_t narrow[QUADS];
+            for (int quad = 0; quad < QUADS; quad++) {
+                narrow[quad] = vqmovn_s32(vqsubq_s32(veorq_s32(vld1q_s32(row + 4 * quad), flip[quad]), middle[quad]));
             }
+            x[i][0] = vmaxq_s16(vminq_s16(vcombine_s16(narrow[0], narrow[1]), most), least);
+            x[i][1] = vmaxq_s16(vminq_s16(vcombine_s16(narrow[2], narrow[3]), most), least);
         }
         count_close(e->levels, t, x, code);
         for (size_t i = 0; i < GROUP && i < left; i++) {
@@ -184,7 +245,7 @@ static void count_far(const mgk_qconv_run *run, const mgk_epilogue_block *b)
 void mgk_count_neon_i32(const mgk_qconv_run *run, const mgk_epilogue_block *b)
 {
     const mgk_prepared_epilogue *e = run->epilogue;
-    int16_t t[255][MGK_CHANNEL_BLOCK];
+    int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK];
     int32x4_t middle[QUADS];
     if (narrow_thresholds((const int32_t *)e->thresholds + b->c * e->levels, e->levels, middle, t)) {
         count_near(run, b, middle, (const thresholds_16 *)t);

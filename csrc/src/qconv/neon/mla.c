@@ -119,7 +119,8 @@ static void run_tiles(const mgk_tiles *t)
 static int find(const mgk_qconv *layer, mgk_direct *direct)
 {
     int32_t low, high;
-    *direct = (mgk_direct){.unit = UNIT, .lanes = LANES, .convert = mgk_centre, .tiles = run_tiles};
+    *direct = (mgk_direct){
+        .unit = UNIT, .lanes = LANES, .vectors = MGK_BLOCK_VECTORS, .convert = mgk_centre, .tiles = run_tiles};
     if (layer->groups != 1 || !mgk_find_byte_form(layer, &direct->form) ||
         !mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches)) {
         return 0;
@@ -136,41 +137,7 @@ static int find(const mgk_qconv *layer, mgk_direct *direct)
     return direct->flush >= LEAST_FLUSH && direct->raw_bits != 0;
 }
 
-static int takes(const mgk_qconv *layer)
-{
-    mgk_direct direct;
-    return find(layer, &direct);
-}
-
-static size_t weights_size(const mgk_qconv *layer)
-{
-    mgk_direct direct;
-    return find(layer, &direct) ? mgk_direct_weights_size(layer, &direct) : 0;
-}
-
-static size_t workspace_size(const mgk_qconv *layer)
-{
-    mgk_direct direct;
-    return find(layer, &direct) ? mgk_direct_workspace_size(layer, &direct) : 0;
-}
-
-static void prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw)
-{
-    mgk_direct direct;
-    if (find(weights->layer, &direct)) {
-        mgk_direct_prepare_bytes(weights, &direct, section, raw);
-    }
-}
-
-static void run(const mgk_qconv_run *image)
-{
-    mgk_direct direct;
-    if (find(image->layer, &direct)) {
-        mgk_direct_run(image, &direct);
-    }
-}
-
-const mgk_qconv_kernel mgk_qconv_neon_mla = {"neon-mla", MGK_NEON, takes, weights_size, prepare, workspace_size, run};
+MGK_DIRECT_KERNEL(mgk_qconv_neon_mla, "neon-mla");
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */
 #endif

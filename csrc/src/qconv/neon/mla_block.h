@@ -21,13 +21,14 @@ typedef int16_t mgk_mla_sums[MGK_PATCHES][MGK_BLOCK_VECTORS][8];
             MGK_MLA_PIXEL(op, "v7", "v28", "v29", "v30", "v31")
 #define MGK_MLA_GROUP MGK_MLA_STEP("mla") MGK_MLA_STEP("mla") MGK_MLA_STEP("mla") MGK_MLA_STEP("mla")
 /* The first step multiplies, so that lanes need not be cleared. */
-#define MGK_MLA_LOOP                                                                                             \
-    MGK_MLA_STEP("mul")                                                                                          \
-    MGK_MLA_STEP("mla") MGK_MLA_STEP("mla")                                                                      \
-        MGK_MLA_STEP("mla") "tbz %[left], #0, 1f\n\t" MGK_MLA_GROUP "1: lsr %[left], %[left], #1\n\t"            \
-                            "cbz %[left], 3f\n\t"                                                                \
-                            "2: sub %[left], %[left], #1\n\t" MGK_MLA_GROUP MGK_MLA_GROUP "cbnz %[left], 2b\n\t" \
-                            "3:\n\t"
+#define MGK_MLA_LOOP                                                                                                  \
+    MGK_MLA_STEP("mul")                                                                                               \
+    MGK_MLA_STEP("mla")                                                                                               \
+    MGK_MLA_STEP("mla") MGK_MLA_STEP("mla") "tbz %[left], #0, 1f\n\t" MGK_MLA_GROUP "1: lsr %[left], %[left], #1\n\t" \
+                                            "cbz %[left], 3f\n\t"                                                     \
+                                            "2: sub %[left], %[left], #1\n\t" MGK_MLA_GROUP MGK_MLA_GROUP             \
+                                            "cbnz %[left], 2b\n\t"                                                    \
+                                            "3:\n\t"
 #define MGK_MLA_PAIRS(s0, s1, s2, s3) \
     "sadalp v0.8h, " s0 ".16b\n\t"    \
     "sadalp v1.8h, " s1 ".16b\n\t"    \
