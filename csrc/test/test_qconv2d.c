@@ -39,8 +39,10 @@ static int test_layer(unsigned kernel, mgk_qconv2d layer, int with_zero)
     return taken;
 }
 
-/* All operands at an end of their range, over this many terms: where a lane would overflow. */
-static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, uint8_t weight_code, uint8_t code)
+/* All operands at an end of their range, over this many terms: where a lane would overflow. 65 channels fill a block and
+ * begin another. */
+static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, size_t channels, uint8_t weight_code,
+                         uint8_t code)
 {
     const mgk_path path = mgk_qconv2d_kernel_path(kernel);
     layer.conv = (mgk_conv2d){.images = 1,
@@ -49,7 +51,7 @@ static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, uint8
                               .in_channels = terms,
                               .kernel_height = 1,
                               .kernel_width = 1,
-                              .out_channels = 17,
+                              .out_channels = channels,
                               .stride_y = 1,
                               .stride_x = 1,
                               .dilation_y = 1,
@@ -57,7 +59,7 @@ static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, uint8
     layer.kernel = kernel;
     conv_case k = make_case(path, layer, 0);
     if (k.prepared_size > 0) {
-        memset(k.weight_codes, weight_code, 17 * terms);
+        memset(k.weight_codes, weight_code, channels * terms);
         memset(k.codes, code, k.inputs);
         prepare_case(path, &k);
         CHECK_STATUS(MGK_OK, run_case(&k));
@@ -68,15 +70,21 @@ static void test_extreme(unsigned kernel, mgk_qconv2d layer, size_t terms, uint8
 
 static void test_extremes(unsigned kernel)
 {
-    static const size_t terms[] = {13, 14, 15, 28, 29, 3639, 3640, 3641, 3654, 3655, 7281};
-    for (unsigned bits = 1; bits <= 4; bits++) {
-        const uint8_t top = (uint8_t)((1u << bits) - 1);
+    /* around the periods and chunks of the kernels: 16, 64, 256 (flushes of 3, 2 and 1 bit), 512 (a chunk of 4 bits),
+     * 224 and 248 (counts of bits in a byte), 3,640 and its kin (outer products of 2 bits) */
+    static const size_t terms[] = {1,   2,   13,  14,   15,   16,   17,   28,   29,   63,  64,
+                                   65,  66,  223, 224,  225,  248,  249,  256,  257,  258, 511,
+                                   512, 513, 514, 1025, 3639, 3640, 3641, 3654, 3655, 7281};
+    for (unsigned bits = 1; bits <= 5; bits++) {
         mgk_qconv2d layer = plain;
-        layer.activation_bits = layer.weight_bits = bits;
+        layer.activation_bits = layer.weight_bits = bits <= 4 ? bits : 8;
+        const uint8_t top = (uint8_t)((1u << layer.weight_bits) - 1);
         for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
-            test_extreme(kernel, layer, terms[i], 0, top);
-            test_extreme(kernel, layer, terms[i], top, top);
-            test_extreme(kernel, layer, terms[i], top, 0);
+            const size_t channels = i % 2 == 0 || terms[i] > 1025 ? 17 : 65;
+            test_extreme(kernel, layer, terms[i], channels, 0, top);
+            test_extreme(kernel, layer, terms[i], channels, top, top);
+            test_extreme(kernel, layer, terms[i], channels, top, 0);
+            test_extreme(kernel, layer, terms[i], 82 - channels, 0, 0);
         }
     }
 }

@@ -84,6 +84,7 @@ extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;
 extern const mgk_qconv_kernel mgk_qconv_neon_pairs;
 extern const mgk_qconv_kernel mgk_qconv_neon_smlal;
+extern const mgk_qconv_kernel mgk_qconv_neon_depthwise;
 #endif
 
 /* The epilogue of output channels from c on of some pixels of the image, counted in rows: raw[p * pitch + i] is the raw

@@ -11,6 +11,7 @@ static const mgk_qconv_kernel *const kernels[] = {
     &mgk_qconv_neon_mla,
     &mgk_qconv_neon_pairs,
     &mgk_qconv_neon_smlal,
+    &mgk_qconv_neon_depthwise,
 #endif
     &mgk_qconv_scalar,
 };

@@ -1,10 +1,11 @@
 /* Raw sums to codes: how many thresholds of its channel each one reaches.
  *
- * x >= t is the sign of t - 1 - x, or not that of x - t: SUBHN keeps the upper bytes of 16 differences, and SSRA by 7
- * subtracts 1 from the count where they are negative. Three instructions a threshold for 16 sums, if no difference
+ * x >= t is the sign of t - 1 - x: SUBHN keeps the upper bytes of 16 differences, and USRA by 7 adds their signs to the
+ * count. Three instructions a threshold for 16 sums, if no difference
  * passes 16 bits. Where one may, comparisons: four instructions. But where the
  * thresholds of each channel are near to each other, sums of 16 or of 32 bits are narrowed first: with the middle one m,
- *     x - m is saturated into [-2^14, 2^14], |t - m| < 2^14: the comparison is the same, and differences are below 2^15. */
+ *     x - m is saturated into [-2^14, 2^14], |t - m| < 2^14: the comparison is the same, and t - m - 1 differs
+ *     from it by 2^15 at most, downwards. */
 #if defined(__aarch64__)
 #include "qconv/neon/epilogue.h"
 
@@ -12,37 +13,48 @@
 
 enum { LANES = 8, MOST_LEVELS = 255, NEAR = 1 << 14, GROUP = 4 };
 
-/* Thresholds of 16 channels, [k][16] */
+/* Thresholds of 16 channels minus 1, [k][16]; those of raw sums are above -2^15 */
 typedef int16_t thresholds_16[MGK_CHANNEL_BLOCK];
 
 /* ---------------------------------------------------------------- 16 bits */
 
-/* Codes of GROUP pixels; x[p] are the sums of channels 0 to 7 and 8 to 15. */
-MGK_INLINE void count_close(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], int8x16_t code[GROUP])
+/* The upper bytes of a - b, 16 of them; clang makes three instructions of the two intrinsics. */
+MGK_INLINE uint8x16_t upper_bytes(int16x8_t a_low, int16x8_t b_low, int16x8_t a_high, int16x8_t b_high)
 {
-    for (int p = 0; p < GROUP; p++) {
-        code[p] = vdupq_n_s8((int8_t)levels);
-    }
+#if defined(__clang__)
+    uint8x16_t upper;
+    __asm__("subhn %0.8b, %1.8h, %2.8h\n\tsubhn2 %0.16b, %3.8h, %4.8h"
+            : "=&w"(upper)
+            : "w"(a_low), "w"(b_low), "w"(a_high), "w"(b_high));
+    return upper;
+#else
+    return vreinterpretq_u8_s8(vsubhn_high_s16(vsubhn_s16(a_low, b_low), a_high, b_high));
+#endif
+}
+
+/* Codes of GROUP pixels; x[p] are the sums of channels 0 to 7 and 8 to 15. */
+MGK_INLINE void count_close(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], uint8x16_t code[GROUP])
+{
     for (size_t k = 0; k < levels; k++) {
         const int16x8_t low = vld1q_s16(t[k]);
         const int16x8_t high = vld1q_s16(t[k] + LANES);
         for (int p = 0; p < GROUP; p++) {
-            const int8x16_t sign = vsubhn_high_s16(vsubhn_s16(x[p][0], low), x[p][1], high);
-            code[p] = vsraq_n_s8(code[p], sign, 7);
+            const uint8x16_t less = upper_bytes(low, x[p][0], high, x[p][1]);
+            code[p] = k == 0 ? vshrq_n_u8(less, 7) : vsraq_n_u8(code[p], less, 7);
         }
     }
 }
 
-MGK_INLINE void count_any(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], int8x16_t code[GROUP])
+MGK_INLINE void count_any(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], uint8x16_t code[GROUP])
 {
     for (int p = 0; p < GROUP; p++) {
         uint16x8_t low = vdupq_n_u16(0);
         uint16x8_t high = vdupq_n_u16(0);
         for (size_t k = 0; k < levels; k++) { /* a comparison that holds is all ones, which is -1 */
-            low = vsubq_u16(low, vcgeq_s16(x[p][0], vld1q_s16(t[k])));
-            high = vsubq_u16(high, vcgeq_s16(x[p][1], vld1q_s16(t[k] + LANES)));
+            low = vsubq_u16(low, vcgtq_s16(x[p][0], vld1q_s16(t[k])));
+            high = vsubq_u16(high, vcgtq_s16(x[p][1], vld1q_s16(t[k] + LANES)));
         }
-        code[p] = vreinterpretq_s8_u8(vmovn_high_u16(vmovn_u16(low), high));
+        code[p] = vmovn_high_u16(vmovn_u16(low), high);
     }
 }
 
@@ -67,7 +79,7 @@ MGK_INLINE int16x8_t shift_sum(const int way, const int flips, const shift_16 *s
 
 /* Codes of GROUP pixels, whose sums begin at row[p]. */
 MGK_INLINE void count_group(const int way, const int flips, const size_t levels, const thresholds_16 *t,
-                            const shift_16 *s, const int16_t *const row[GROUP], int8x16_t code[GROUP])
+                            const shift_16 *s, const int16_t *const row[GROUP], uint8x16_t code[GROUP])
 {
     int16x8_t x[GROUP][2];
     for (int p = 0; p < GROUP; p++) {
@@ -90,10 +102,10 @@ MGK_INLINE void count_pixels(const mgk_qconv_run *run, const mgk_epilogue_block 
     if (b->channels >= MGK_CHANNEL_BLOCK) {
         for (; b->pixels - p >= GROUP; p += GROUP) {
             const int16_t *const row[GROUP] = {raw, raw + b->pitch, raw + 2 * b->pitch, raw + 3 * b->pitch};
-            int8x16_t code[GROUP];
+            uint8x16_t code[GROUP];
             count_group(way, flips, levels, t, s, row, code);
             for (size_t i = 0; i < GROUP; i++) {
-                vst1q_u8(out + i * b->out_pitch, vreinterpretq_u8_s8(code[i]));
+                vst1q_u8(out + i * b->out_pitch, code[i]);
             }
             raw += GROUP * b->pitch;
             out += GROUP * b->out_pitch;
@@ -101,9 +113,9 @@ MGK_INLINE void count_pixels(const mgk_qconv_run *run, const mgk_epilogue_block 
     }
     for (; p < b->pixels; p++) { /* one pixel, four times */
         const int16_t *const row[GROUP] = {raw, raw, raw, raw};
-        int8x16_t code[GROUP];
+        uint8x16_t code[GROUP];
         count_group(way, flips, levels, t, s, row, code);
-        mgk_store_codes(out, b->channels, vreinterpretq_u8_s8(code[0]));
+        mgk_store_codes(out, b->channels, code[0]);
         raw += b->pitch;
         out += b->out_pitch;
     }
@@ -119,7 +131,7 @@ static int load_thresholds(const int16_t *table, size_t levels, shift_16 *s, int
         for (size_t k = 0; k < levels; k++) {
             const int16x8_t difference = vqsubq_s16(vld1q_s16(channel + k * LANES), s->middle[half]);
             far = vorrq_u16(far, vcgeq_s16(vqabsq_s16(difference), vdupq_n_s16(NEAR)));
-            vst1q_s16(t[k] + half * LANES, difference);
+            vst1q_s16(t[k] + half * LANES, vsubq_s16(difference, vdupq_n_s16(1)));
         }
     }
     return vmaxvq_u16(far) == 0;
@@ -128,8 +140,8 @@ static int load_thresholds(const int16_t *table, size_t levels, shift_16 *s, int
 static void copy_thresholds(const int16_t *table, size_t levels, int16_t t[MOST_LEVELS][MGK_CHANNEL_BLOCK])
 {
     for (size_t k = 0; k < levels; k++) {
-        vst1q_s16(t[k], vld1q_s16(table + k * LANES));
-        vst1q_s16(t[k] + LANES, vld1q_s16(table + (levels + k) * LANES));
+        vst1q_s16(t[k], vsubq_s16(vld1q_s16(table + k * LANES), vdupq_n_s16(1)));
+        vst1q_s16(t[k] + LANES, vsubq_s16(vld1q_s16(table + (levels + k) * LANES), vdupq_n_s16(1)));
     }
 }
 
@@ -177,7 +189,7 @@ static int narrow_thresholds(const int32_t *table, size_t levels, int32x4_t midd
         for (size_t k = 0; k < levels; k++) {
             const int32x4_t difference = vqsubq_s32(vld1q_s32(channel + k * 4), middle[quad]);
             far = vorrq_u32(far, vcgeq_s32(vqabsq_s32(difference), vdupq_n_s32(NEAR)));
-            vst1_s16(t[k] + quad * 4, vmovn_s32(difference));
+            vst1_s16(t[k] + quad * 4, vmovn_s32(vsubq_s32(difference, vdupq_n_s32(1))));
         }
     }
     return vmaxvq_u32(far) == 0;
@@ -199,7 +211,7 @@ static void count_near(const mgk_qconv_run *run, const mgk_epilogue_block *b, co
     for (size_t p = 0; p < b->pixels; p += GROUP) {
         const size_t left = b->pixels - p;
         int16x8_t x[GROUP][2];
-        int8x16_t code[GROUP];
+        uint8x16_t code[GROUP];
         for (size_t i = 0; i < GROUP; i++) {
             const int32_t *row = raw + (i < left ? i : left - 1) * b->pitch;
             int16x4_t narrow[QUADS];
@@ -211,7 +223,7 @@ static void count_near(const mgk_qconv_run *run, const mgk_epilogue_block *b, co
         }
         count_close(e->levels, t, x, code);
         for (size_t i = 0; i < GROUP && i < left; i++) {
-            mgk_store_codes(out + i * b->out_pitch, b->channels, vreinterpretq_u8_s8(code[i]));
+            mgk_store_codes(out + i * b->out_pitch, b->channels, code[i]);
         }
         raw += GROUP * b->pitch;
         out += GROUP * b->out_pitch;

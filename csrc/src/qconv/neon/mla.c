@@ -64,27 +64,25 @@ MGK_INLINE void store_sums(const mgk_tiles *t, const int vectors, size_t pixel, 
 /* A whole block of output channels. Steps that are no four go first. */
 static void run_full_tile(const mgk_tiles *t, size_t pixel, const int16_t *patches)
 {
+    static const int32_t zeros[MGK_PATCHES] = {0};
     const int8_t *weights = (const int8_t *)t->weights;
     mgk_mla_sums sums;
     for (size_t done = 0; done < t->steps; done += t->chunk) {
         const size_t chunk = t->steps - done < t->chunk ? t->steps - done : t->chunk;
-        const int narrow = t->raw_bits == 16;
-        size_t left = chunk / 4;
-        int first = chunk % 4 == 0;
-        if (!first) {
-            add_steps(MGK_BLOCK_VECTORS, &weights, &patches, chunk % 4, t->flush, 1, sums);
+        const size_t rest = chunk % 4;
+        if (rest > 0) {
+            add_steps(MGK_BLOCK_VECTORS, &weights, &patches, rest, t->flush, 1, sums);
         }
-        for (; left > t->flush / 4; left -= t->flush / 4) {
-            mgk_mla_block(&weights, &patches, t->flush / 4, first, sums);
-            first = 0;
-        }
-        if (left > 0 && narrow) {
-            mgk_mla_last_block(weights, patches, left, first, sums, t->scale - 1, t->bias + pixel,
-                               (int16_t *)t->raw + pixel * t->pitch, t->pitch);
+        if (chunk >= 4 && t->raw_bits == 16) {
+            mgk_mla_block(weights, patches, chunk / 4, t->flush / 4, rest == 0, sums, t->scale - 1, t->bias + pixel,
+                          (int16_t *)t->raw + pixel * t->pitch, t->pitch);
             return;
         }
-        if (left > 0) {
-            mgk_mla_block(&weights, &patches, left, first, sums);
+        if (chunk >= 4) {
+            mgk_mla_block(weights, patches, chunk / 4, t->flush / 4, rest == 0, sums, 0, zeros, sums[0][0],
+                          sizeof sums[0] / sizeof sums[0][0][0]);
+            weights += chunk / 4 * 4 * 16 * MGK_BLOCK_VECTORS;
+            patches += chunk / 4 * 4 * MGK_PATCHES;
         }
         store_sums(t, MGK_BLOCK_VECTORS, pixel, done == 0, sums);
     }

@@ -8,6 +8,9 @@
 
 enum { UNIT = 4, LANES = 8, VECTORS = 2 };
 
+/* Keeps a compiler from starting all products before it adds one, for which it has no registers. */
+#define MGK_IN_ORDER(a, b) __asm__ volatile("" : "+w"(a), "+w"(b))
+
 MGK_INLINE void run_tile(const mgk_tiles *t, const int vectors, const int two_fit, size_t pixel, const int16_t *patches)
 {
     const int8_t *weights = (const int8_t *)t->weights;
@@ -45,6 +48,9 @@ MGK_INLINE void run_tile(const mgk_tiles *t, const int vectors, const int two_fi
                     }
                     to[0] = vpadalq_s16(to[0], low);
                     to[1] = vpadalq_s16(to[1], high);
+                    if (two_fit) {
+                        MGK_IN_ORDER(to[0], to[1]);
+                    }
                 }
             }
         }

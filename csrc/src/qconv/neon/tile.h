@@ -9,8 +9,10 @@
 #include "qconv/neon/direct.h"
 
 /* 1: inner loops are assembly; 0: the same loops in intrinsics. */
-#ifndef MGK_ASM
+#if !defined(MGK_ASM) && defined(__AARCH64EL__)
 #define MGK_ASM 1
+#elif !defined(MGK_ASM)
+#define MGK_ASM 0
 #endif
 
 #define MGK_INLINE static inline __attribute__((always_inline))
