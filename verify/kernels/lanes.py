@@ -64,8 +64,8 @@ def _largest_product(claim: Claim) -> int:
 def prove(claim: Claim, count: int) -> bool:
     """Whether any ``count`` products, summed one by one, stay within -limit to limit.
 
-    Each product lies in -p to p. By induction a sum of k lies in -k p to k p: z3 is asked for a step that breaks it, and
-    for a sum of ``count`` beyond the limit.
+    Each product lies in -p to p. By induction a sum of k lies in -k p to k p: z3 is asked for a step that breaks it,
+    and for a sum of ``count`` beyond the limit.
     """
     largest = _largest_product(claim)
     k, total, term = z3.Ints("k total term")
