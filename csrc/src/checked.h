@@ -2,6 +2,7 @@
 #ifndef MGK_CHECKED_H
 #define MGK_CHECKED_H
 
+#include "codes.h"
 #include "minigrad_kernels.h"
 
 /* a += b and a *= b; 0 where the result does not fit. */
@@ -23,12 +24,6 @@ static inline int mgk_multiply(size_t *a, size_t b)
     return 1;
 }
 
-/* Largest code of b bits; 2 j - it is the weight of code j. */
-static inline int32_t mgk_top_code(unsigned bits)
-{
-    return (int32_t)((1u << bits) - 1u);
-}
-
 /* Widths a weight may have: those of the packed layout. */
 static inline int mgk_is_weight_width(unsigned bits)
 {
@@ -38,16 +33,6 @@ static inline int mgk_is_weight_width(unsigned bits)
 static inline int mgk_is_activation_width(unsigned bits)
 {
     return bits >= 1 && bits <= 8;
-}
-
-/* 1 if every code is below 2^bits. */
-static inline int mgk_codes_fit(const uint8_t *codes, size_t count, unsigned bits)
-{
-    uint8_t seen = 0;
-    for (size_t i = 0; i < count; i++) {
-        seen = (uint8_t)(seen | codes[i]);
-    }
-    return seen <= mgk_top_code(bits);
 }
 
 /* 1 if terms products, each at most weight times activation in size, and a start of at most |start| stay in int32. */

@@ -5,7 +5,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-enum { VECTOR = 16, PATCH_BYTES = 32768, MOST_FOURS = 16, ALIGNMENT = 64 };
+enum { VECTOR = 16, PATCH_BYTES = 32768, MOST_FOURS = 32, ALIGNMENT = 64 };
 
 /* ---------------------------------------------------------------- the form and its bounds */
 
@@ -262,6 +262,28 @@ static void run_blocks(const mgk_qconv_run *run, const mgk_direct *direct, mgk_t
     tiles->raw = raw;
 }
 
+/* The image, and what the patches' sums add to raw sums. */
+static void make_image(const mgk_qconv_run *run, const mgk_direct *direct, const workspace *w)
+{
+    const mgk_qconv *layer = run->layer;
+    const mgk_patches *p = &direct->patches;
+    const size_t pixels = layer->geometry.out_pixels;
+    int32_t outside_sum;
+    if (layer->bipolar) {
+        memset(w->outside, 0, p->pixel);
+        outside_sum = 0;
+    } else {
+        direct->convert(layer, p, &direct->form, run->zero, 1, w->outside, &outside_sum);
+    }
+    mgk_make_image(run, p, direct->convert, &direct->form, w->outside, outside_sum, w->image, w->sums);
+    if (direct->form.base != 0) {
+        mgk_sum_patches(layer, p, w->sums, direct->form.base, w->columns, w->patch_sums);
+    } else {
+        memset(w->patch_sums, 0, pixels * sizeof *w->patch_sums);
+    }
+    memset(w->patch_sums + pixels, 0, MGK_PATCHES * sizeof *w->patch_sums);
+}
+
 void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
 {
     const mgk_qconv *layer = run->layer;
@@ -271,21 +293,10 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
     if (!lay_out(layer, direct, run->workspace, &w)) {
         return; /* not reached: the same sizes were found before */
     }
-    int32_t outside_sum;
-    if (layer->bipolar) {
-        memset(w.outside, 0, p->pixel);
-        outside_sum = 0;
-    } else {
-        direct->convert(layer, p, &direct->form, run->zero, 1, w.outside, &outside_sum);
+    const int pointwise = mgk_is_pointwise(layer, direct);
+    if (!pointwise) {
+        make_image(run, direct, &w);
     }
-    mgk_make_image(run, p, direct->convert, &direct->form, w.outside, outside_sum, w.image, w.sums);
-    if (direct->form.base != 0) {
-        mgk_sum_patches(layer, p, w.sums, direct->form.base, w.columns, w.patch_sums);
-    } else {
-        memset(w.patch_sums, 0, pixels * sizeof *w.patch_sums);
-    }
-    memset(w.patch_sums + pixels, 0, MGK_PATCHES * sizeof *w.patch_sums);
-
     mgk_tiles tiles = {.patches = w.patches,
                        .four_size = mgk_four_patches_size(p),
                        .steps = p->size / (VECTOR / direct->lanes),
@@ -300,7 +311,13 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
         tiles.fours = (left + MGK_PATCHES - 1) / MGK_PATCHES;
         tiles.bias = w.patch_sums + begin;
         for (size_t i = 0; i < tiles.fours; i++) {
-            mgk_four_patches(layer, p, w.image, begin + i * MGK_PATCHES, w.patches + i * tiles.four_size);
+            const size_t pixel = begin + i * MGK_PATCHES;
+            uint8_t *four = w.patches + i * tiles.four_size;
+            if (pointwise) {
+                mgk_four_points(run, direct, pixel, four, w.patch_sums + pixel);
+            } else {
+                mgk_four_patches(layer, p, w.image, pixel, four);
+            }
         }
         run_blocks(run, direct, &tiles);
         if (direct->correct != NULL) {

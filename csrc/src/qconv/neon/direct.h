@@ -71,6 +71,10 @@ void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct
                               mgk_raw *raw);
 void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct);
 
+/* Kernels of one pixel on whole vectors of channels: the patches of four pixels, and base times the sum of each. */
+int mgk_is_pointwise(const mgk_qconv *layer, const mgk_direct *direct);
+void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t pixel, uint8_t *four, int32_t *sums);
+
 /* value = code - centre (bipolar: 2 code - 1), one byte a channel. */
 mgk_convert mgk_centre;
 

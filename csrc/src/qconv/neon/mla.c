@@ -62,7 +62,7 @@ MGK_INLINE void store_sums(const mgk_tiles *t, const int vectors, size_t pixel, 
 }
 
 /* A whole block of output channels. Steps that are no four go first. */
-static void run_full_tile(const mgk_tiles *t, size_t pixel, const int16_t *patches)
+MGK_INLINE void run_full_tile(const mgk_tiles *t, size_t pixel, const int16_t *patches)
 {
     static const int32_t zeros[MGK_PATCHES] = {0};
     const int8_t *weights = (const int8_t *)t->weights;
@@ -99,8 +99,30 @@ MGK_INLINE void run_tile(const mgk_tiles *t, const int vectors, size_t pixel, co
     }
 }
 
+/* The common case, with what it needs in registers: a copy, as assembly may write anything else. */
+static void run_narrow_tiles(const mgk_tiles *all)
+{
+    const mgk_tiles t = *all;
+    const size_t groups = t.steps / 4;
+    const int16_t *patches = (const int16_t *)(const void *)t.patches;
+    const int32_t *bias = t.bias;
+    int16_t *raw = t.raw;
+    mgk_mla_sums sums;
+    for (size_t i = 0; i < t.fours; i++) {
+        mgk_mla_block((const int8_t *)t.weights, patches, groups, t.flush / 4, 1, sums, t.scale - 1, bias, raw,
+                      t.pitch);
+        patches += t.four_size / sizeof *patches;
+        bias += MGK_PATCHES;
+        raw += MGK_PATCHES * t.pitch;
+    }
+}
+
 static void run_tiles(const mgk_tiles *t)
 {
+    if (t->vectors == MGK_BLOCK_VECTORS && t->raw_bits == 16 && t->steps % 4 == 0) {
+        run_narrow_tiles(t);
+        return;
+    }
     for (size_t i = 0; i < t->fours; i++) {
         const int16_t *patches = (const int16_t *)(const void *)(t->patches + i * t->four_size);
         switch (t->vectors) {
