@@ -14,7 +14,7 @@ PEER_TESTS := tests/verify/peers tests/verify/oracle tests/verify/gradients/test
   tests/minigrad/ops/test_against_torch.py
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign peers bench sizes clean
+.PHONY: demo test setup lint ctest pytest campaign peers bench fuzz sizes clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -76,6 +76,15 @@ peers: .venv/peers/installed
 # The kernels side by side: ratios, and instruction counts on AArch64.
 bench: setup
 	@$(BIN)/python -m verify.bench
+
+# Every public C function with arbitrary arguments, under sanitizers: guided by coverage where there is clang.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	@$(CMAKE) -S csrc -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_C_COMPILER=$(or $(shell command -v clang),$(CC)) -DMGK_FUZZ=ON -DMGK_SANITIZE=auto | grep sanitizers
+	@$(CMAKE) --build build/fuzz | tail -n 1
+	@if [ -x build/fuzz/fuzz_guided ]; then build/fuzz/fuzz_guided -max_len=2048 -max_total_time=$(FUZZ_SECONDS); \
+	  else timeout $(FUZZ_SECONDS) build/fuzz/fuzz 1000000000 $$(date +%s) || [ $$? -eq 124 ]; fi
 
 # Bytes of code of the C library for AArch64, scalar and with NEON.
 sizes: setup

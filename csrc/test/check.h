@@ -39,17 +39,6 @@ static inline int check_result(const char *name)
     return check_failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Memory of exactly this size, so that the address sanitizer sees one byte beyond it. */
-static inline void *allocate(size_t size)
-{
-    void *memory = malloc(size);
-    if (memory == NULL) {
-        printf("out of memory\n");
-        exit(EXIT_FAILURE);
-    }
-    return memory;
-}
-
 /* splitmix64 */
 static uint64_t random_state = 20240229;
 
@@ -65,6 +54,26 @@ static inline uint32_t random_below(uint32_t limit)
 {
     return (uint32_t)(random_bits() % limit);
 }
+
+/* Memory of exactly this size, so that the address sanitizer sees one byte beyond it; release frees it. */
+#ifdef MGK_GUARDED
+#include "guarded.h"
+#else
+static inline void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (memory == NULL) {
+        printf("out of memory\n");
+        exit(EXIT_FAILURE);
+    }
+    return memory;
+}
+
+static inline void release(void *memory)
+{
+    free(memory);
+}
+#endif
 
 static inline void fill_codes(uint8_t *codes, size_t count, unsigned bits)
 {

@@ -110,7 +110,7 @@ static inline void free_case(conv_case *k)
     void *const all[] = {k->weight_codes, k->packed,    k->prepared, k->codes,      k->zero,  k->workspace, k->out,
                          k->codebook,     k->direction, k->bias,     k->multiplier, k->shift, k->thresholds};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        free(all[i]);
+        release(all[i]);
     }
 }
 
@@ -123,7 +123,7 @@ static inline void prepare_case(mgk_path path, conv_case *k)
                  mgk_qconv2d_prepare(path, &k->layer, k->packed, k->packed_size, k->prepared, k->prepared_size));
     k->workspace_size = mgk_qconv2d_workspace_size(k->prepared, k->prepared_size);
     CHECK(k->workspace_size > 0);
-    free(k->workspace);
+    release(k->workspace);
     k->workspace = allocate(k->workspace_size);
     memset(k->workspace, 0xaa, k->workspace_size);
 }

@@ -50,8 +50,8 @@ static void test_paths(void)
             }
         }
     }
-    free(in);
-    free(out);
+    release(in);
+    release(out);
 }
 
 static void test_values(void)

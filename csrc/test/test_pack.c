@@ -35,9 +35,9 @@ static void test_round_trip(size_t rows, size_t length, unsigned bits)
     check_layout(packed, size / rows, codes, rows, length, bits);
     CHECK_STATUS(MGK_OK, mgk_unpack(packed, size, rows, length, bits, back));
     CHECK_EQUAL(0, memcmp(codes, back, rows * length));
-    free(packed);
-    free(back);
-    free(codes);
+    release(packed);
+    release(back);
+    release(codes);
 }
 
 static void test_known_bytes(void)

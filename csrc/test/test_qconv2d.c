@@ -111,7 +111,7 @@ static void test_ranges(unsigned kernel)
                                              ranges[r][0], ranges[r][1], k.workspace, k.workspace_size));
     }
     check_outputs(&k);
-    free(moved);
+    release(moved);
     free_case(&k);
 }
 

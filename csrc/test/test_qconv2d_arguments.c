@@ -254,7 +254,7 @@ static void test_prepare(conv_case *k)
     }
     CHECK_EQUAL(0, mgk_qconv2d_prepared_size((mgk_path)99, layer));
     CHECK_EQUAL(0, mgk_qconv2d_prepared_size((mgk_path)-1, layer));
-    free(larger);
+    release(larger);
 }
 
 static void test_prepared(conv_case *k)
@@ -304,7 +304,7 @@ static void test_run(conv_case *k)
     memset(both, 0, shared + o);
     RUN(MGK_OVERLAP, ready, p, both, c, both, o, 0, 2, work, w); /* in place */
     RUN(MGK_OVERLAP, ready, p, both + o - 1, c, both, o, 0, 2, work, w);
-    free(both);
+    release(both);
 
     k->codes[c - 1] = 4; /* in the last image */
     CHECK_STATUS(MGK_BAD_CODE, run_case(k));
@@ -332,9 +332,9 @@ static void test_odd_addresses(const conv_case *k)
             k->workspace_size);
         CHECK_EQUAL(0, memcmp(out + 1, k->out, o));
     }
-    free(codes);
-    free(packed);
-    free(out);
+    release(codes);
+    release(packed);
+    release(out);
 }
 
 int main(void)

@@ -53,10 +53,10 @@ static void test_random(mgk_path path, size_t pixels, size_t channels, unsigned 
         const size_t c = i % channels;
         CHECK_EQUAL(count_reached(accumulators[i], thresholds + c * levels, levels, direction[c]), codes[i]);
     }
-    free(codes);
-    free(direction);
-    free(thresholds);
-    free(accumulators);
+    release(codes);
+    release(direction);
+    release(thresholds);
+    release(accumulators);
 }
 
 static void test_arguments(mgk_path path)

@@ -133,7 +133,7 @@ def _find_zig() -> Path:
 def _digest(sources: Path, tools: str) -> str:
     digest = hashlib.sha256(tools.encode())
     for path in sorted(sources.rglob("*")):
-        if path.suffix in _SOURCE_SUFFIXES and "test" not in path.relative_to(sources).parts:
+        if path.suffix in _SOURCE_SUFFIXES and not {"bench", "fuzz", "test"} & set(path.relative_to(sources).parts):
             digest.update(f"\0{path.relative_to(sources)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:24]
 

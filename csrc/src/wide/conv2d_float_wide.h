@@ -230,8 +230,8 @@ INLINE void outer(const REAL *x, size_t x_row, size_t x_step, const REAL *dy, si
         }
     }
     for (size_t r = 0; r < rows; r++) {
-        const REAL *in = x + r * x_row;
         for (size_t p = 0; p < columns; p++) {
+            const REAL *in = x + r * x_row + p * x_step; /* not stepped: a long stride would leave the array at the end */
             vec g[2];
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++) {
@@ -245,7 +245,6 @@ INLINE void outer(const REAL *x, size_t x_row, size_t x_step, const REAL *dy, si
                     sum[q][v] = multiply_add(a, g[v], sum[q][v]);
                 }
             }
-            in += x_step;
             dy += dy_step;
         }
     }
