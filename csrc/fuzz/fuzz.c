@@ -275,7 +275,8 @@ static void fuzz_pools(pool *p)
     mgk_conv2d window = next_conv(s);
     window.out_channels = next_byte(s) < 250 ? window.in_channels : window.out_channels;
     size_t height = 1, width = 1;
-    (void)mgk_conv2d_output(next_byte(s) == 0 ? NULL : &window, &height, &width);
+    (void)mgk_conv2d_output(&window, &height, &width);
+    (void)mgk_conv2d_output(next_byte(s) == 0 ? NULL : &window, &height, NULL);
     const size_t pixels = bytes(window.height, window.width, 1);
     uint8_t *codes = make(p, bytes(bytes(window.images, pixels, 1), window.in_channels, 1));
     void *out = make(p, bytes(bytes(window.images, height, width), window.out_channels, 1));
