@@ -93,7 +93,9 @@ MUTANTS = (
         "tiles.fours = left / MGK_PATCHES;",
         "neon",
     ),
-    Mutant("stride of rows forgotten", _NEON + "patches.c", "(y * p->step_y * p->width + x", "(y * p->width + x", "neon"),
+    Mutant(
+        "stride of rows forgotten", _NEON + "patches.c", "(y * p->step_y * p->width + x", "(y * p->width + x", "neon"
+    ),
     Mutant("tie not reached", "src/thresholds_neon.c", "vcgeq_s32(x_low, low[k])", "vcgtq_s32(x_low, low[k])", "neon"),
     Mutant("negation wraps", "src/thresholds_neon.c", "vqnegq_s32(x)", "vnegq_s32(x)", "neon"),
     Mutant(

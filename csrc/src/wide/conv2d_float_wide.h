@@ -231,7 +231,8 @@ INLINE void outer(const REAL *x, size_t x_row, size_t x_step, const REAL *dy, si
     }
     for (size_t r = 0; r < rows; r++) {
         for (size_t p = 0; p < columns; p++) {
-            const REAL *in = x + r * x_row + p * x_step; /* not stepped: a long stride would leave the array at the end */
+            /* not stepped: a long stride would leave the array at the end */
+            const REAL *in = x + r * x_row + p * x_step;
             vec g[2];
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++) {

@@ -24,8 +24,9 @@ INLINE void accumulate(const strip *s, const REAL *x, const REAL *dy, REAL *sums
         }
     }
     for (size_t r = 0; r < s->rows; r++) {
-        const REAL *in = x + r * s->x_row;
         for (size_t p = 0; p < s->columns; p++) {
+            /* not stepped: a long stride would leave the array at the end */
+            const REAL *in = x + r * s->x_row + p * s->x_step;
             vec g[2];
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++) {
@@ -38,7 +39,6 @@ INLINE void accumulate(const strip *s, const REAL *x, const REAL *dy, REAL *sums
                     sum[n][v] = multiply_add(load(in + n * s->tap_step + v * LANES), g[v], sum[n][v]);
                 }
             }
-            in += s->x_step;
             dy += s->dy_step;
         }
     }

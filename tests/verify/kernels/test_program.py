@@ -25,7 +25,7 @@ def test_program(runner: Runner, program: Program, pixels: np.ndarray) -> None:
     assert [row.compared for row in rows] == [result.size for result in program.run(pixels)]
     assert [row.images for row in rows] == [7] * len(rows)
     assert seen == [3, 3, 1]
-    paths = {"scalar": ["scalar"] * 7, "neon": ["scalar", "neon", "neon", "neon", "scalar", "scalar", "scalar"]}
+    paths = {"scalar": ["scalar"] * 7, "neon": ["neon", "neon", "neon", "neon", "scalar", "scalar", "scalar"]}
     assert [row.path for row in rows] == paths[runner.path]
 
 
