@@ -72,20 +72,60 @@ static void test_extremes(unsigned kernel)
 {
     /* around the periods and chunks of the kernels: 16, 64, 256 (flushes of 3, 2 and 1 bit), 512 (a chunk of 4 bits),
      * 224 and 248 (counts of bits in a byte), 3,640 and its kin (outer products of 2 bits) */
-    static const size_t terms[] = {1,   2,   13,  14,   15,   16,   17,   28,   29,   63,  64,
-                                   65,  66,  223, 224,  225,  248,  249,  256,  257,  258, 511,
-                                   512, 513, 514, 1025, 3639, 3640, 3641, 3654, 3655, 7281};
+    static const size_t terms[] = {1,   2,   13,  14,   15,   16,   17,   28,   29,   63,   64,
+                                   65,  66,  223, 224,  225,  248,  249,  256,  257,  258,  511,
+                                   512, 513, 514, 1025, 3639, 3640, 3641, 3654, 3655, 4096, 7281};
     for (unsigned bits = 1; bits <= 5; bits++) {
         mgk_qconv2d layer = plain;
         layer.activation_bits = layer.weight_bits = bits <= 4 ? bits : 8;
+        layer.epilogue.bits = 2;
         const uint8_t top = (uint8_t)((1u << layer.weight_bits) - 1);
         for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
             const size_t channels = i % 2 == 0 || terms[i] > 1025 ? 17 : 65;
             test_extreme(kernel, layer, terms[i], channels, 0, top);
             test_extreme(kernel, layer, terms[i], channels, top, top);
+            layer.epilogue.output = MGK_CODES;
+            test_extreme(kernel, layer, terms[i], channels, top, top);
+            test_extreme(kernel, layer, terms[i], channels, 0, top);
+            layer.epilogue.output = MGK_ACCUMULATORS;
             test_extreme(kernel, layer, terms[i], channels, top, 0);
             test_extreme(kernel, layer, terms[i], 82 - channels, 0, 0);
         }
+    }
+}
+
+/* Every pixel and every tap at an end of its range in all channels, in patterns at random: what transformations of tiles
+ * make of neighbours becomes as large as it can. */
+static void test_patterns(unsigned kernel)
+{
+    const mgk_path path = mgk_qconv2d_kernel_path(kernel);
+    for (int i = 0; i < 120; i++) {
+        mgk_qconv2d layer = plain;
+        layer.kernel = kernel;
+        layer.activation_bits = layer.weight_bits = 1 + random_below(4);
+        layer.conv.height = 4 + random_below(4);
+        layer.conv.width = 4 + random_below(4);
+        layer.conv.in_channels = 16 * (1 + random_below(9));
+        layer.conv.out_channels = 1 + random_below(40);
+        layer.conv.stride_y = layer.conv.stride_x = 1 + random_below(2);
+        layer.epilogue.output = random_below(2) == 0 ? MGK_CODES : MGK_ACCUMULATORS;
+        layer.epilogue.bits = 1 + random_below(4);
+        conv_case k = make_case(path, layer, 0);
+        if (k.prepared_size > 0) {
+            const uint8_t top[2] = {(uint8_t)((1u << layer.activation_bits) - 1),
+                                    (uint8_t)((1u << layer.weight_bits) - 1)};
+            const size_t channels = layer.conv.in_channels;
+            for (size_t p = 0; p < k.inputs / channels; p++) {
+                memset(k.codes + p * channels, random_below(2) == 0 ? 0 : top[0], channels);
+            }
+            for (size_t t = 0; t < layer.conv.out_channels * 9; t++) {
+                memset(k.weight_codes + t * channels, random_below(2) == 0 ? 0 : top[1], channels);
+            }
+            prepare_case(path, &k);
+            CHECK_STATUS(MGK_OK, run_case(&k));
+            check_outputs(&k);
+        }
+        free_case(&k);
     }
 }
 
@@ -137,6 +177,9 @@ static mgk_conv2d random_conv(size_t groups)
         c.dilation_y = c.dilation_x = 1;
         c.stride_y = c.stride_x = 1 + random_below(2);
         c.pad_top = c.pad_bottom = c.pad_left = c.pad_right = c.kernel_height / 2;
+        if (random_below(2) == 0) { /* whole vectors of channels */
+            c.in_channels = groups * 16 * (1 + random_below(4));
+        }
     }
     c.height = (c.kernel_height - 1) * c.dilation_y + 1 + random_below(5);
     c.width = (c.kernel_width - 1) * c.dilation_x + 1 + random_below(12);
@@ -184,6 +227,7 @@ static void test_kernel(unsigned kernel)
     CHECK(taken > 20);
     printf("qconv2d: %d random layers on %s\n", taken, mgk_qconv2d_kernel_name(kernel));
     test_extremes(kernel);
+    test_patterns(kernel);
     test_ranges(kernel);
 }
 

@@ -81,6 +81,7 @@ extern const mgk_qconv_kernel mgk_qconv_scalar;
 extern const mgk_qconv_kernel mgk_qconv_neon_bits;
 extern const mgk_qconv_kernel mgk_qconv_dotprod_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
+extern const mgk_qconv_kernel mgk_qconv_neon_polyphase;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;
 extern const mgk_qconv_kernel mgk_qconv_neon_pairs;
 extern const mgk_qconv_kernel mgk_qconv_neon_smlal;

@@ -8,6 +8,7 @@ static const mgk_qconv_kernel *const kernels[] = {
     &mgk_qconv_neon_bits,
     &mgk_qconv_dotprod_winograd,
     &mgk_qconv_neon_winograd,
+    &mgk_qconv_neon_polyphase,
     &mgk_qconv_neon_mla,
     &mgk_qconv_neon_pairs,
     &mgk_qconv_neon_smlal,

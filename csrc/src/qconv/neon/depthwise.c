@@ -8,7 +8,7 @@
 
 #include "qconv/neon/tile.h"
 
-enum { LANES = 16, ROW = 64, ALIGNMENT = 64 };
+enum { LANES = 16, ROW = 64 };
 
 typedef struct depthwise {
     mgk_direct_form form;
@@ -119,14 +119,6 @@ MGK_INLINE void run_four(const depthwise *d, const window *w, const uint8_t *wei
 
 /* ---------------------------------------------------------------- the kernel */
 
-static int take(size_t *used, size_t count, size_t element, size_t *offset)
-{
-    *offset = *used;
-    const int fits = mgk_multiply(&count, element) && mgk_add(used, count);
-    *used = mgk_round_up(*used, ALIGNMENT);
-    return fits && *used != 0;
-}
-
 static int find(const mgk_qconv *layer, depthwise *d)
 {
     const mgk_conv2d *c = &layer->conv;
@@ -147,10 +139,10 @@ static int find(const mgk_qconv *layer, depthwise *d)
     d->channels = mgk_round_up(c->in_channels, LANES);
     size_t pitch = d->channels;
     return pitch != 0 && mgk_multiply(&pitch, (size_t)d->raw_bits / 8) &&
-           take(&d->size, d->patches.pixel, 1, &d->outside) &&
-           take(&d->size, mgk_image_size(&d->patches), 1, &d->image) &&
-           take(&d->size, d->patches.height * d->patches.width, sizeof(int32_t), &d->sums) &&
-           take(&d->size, pitch, ROW, &d->raw);
+           mgk_take(&d->size, d->patches.pixel, 1, &d->outside) &&
+           mgk_take(&d->size, mgk_image_size(&d->patches), 1, &d->image) &&
+           mgk_take(&d->size, d->patches.height * d->patches.width, sizeof(int32_t), &d->sums) &&
+           mgk_take(&d->size, pitch, ROW, &d->raw);
 }
 
 static int takes(const mgk_qconv *layer)

@@ -5,7 +5,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-enum { VECTOR = 16, PATCH_BYTES = 32768, MOST_FOURS = 32, ALIGNMENT = 64 };
+enum { VECTOR = 16, PATCH_BYTES = 32768, MOST_FOURS = 32 };
 
 /* ---------------------------------------------------------------- the form and its bounds */
 
@@ -204,15 +204,6 @@ typedef struct workspace {
     size_t size, fours;
 } workspace;
 
-/* Takes size elements from the workspace; 0 where that overflows. */
-static int take(size_t *used, size_t count, size_t element, size_t *offset)
-{
-    *offset = *used;
-    const int fits = mgk_multiply(&count, element) && mgk_add(used, count);
-    *used = mgk_round_up(*used, ALIGNMENT);
-    return fits && *used != 0;
-}
-
 static int lay_out(const mgk_qconv *layer, const mgk_direct *direct, uint8_t *base, workspace *w)
 {
     const mgk_patches *p = &direct->patches;
@@ -222,11 +213,11 @@ static int lay_out(const mgk_qconv *layer, const mgk_direct *direct, uint8_t *ba
     w->fours = PATCH_BYTES / four;
     w->fours = w->fours < 1 ? 1 : w->fours > MOST_FOURS ? MOST_FOURS : w->fours;
     w->size = 0;
-    if (pitch == 0 || !mgk_multiply(&pitch, (size_t)direct->raw_bits / 8) || !take(&w->size, p->pixel, 1, &outside) ||
-        !take(&w->size, mgk_image_size(p), 1, &image) || !take(&w->size, p->height * p->width, 4, &sums) ||
-        !take(&w->size, p->width, 4, &columns) ||
-        !take(&w->size, layer->geometry.out_pixels + MGK_PATCHES, 4, &patch_sums) ||
-        !take(&w->size, four, w->fours, &patches) || !take(&w->size, pitch, w->fours * MGK_PATCHES, &raw)) {
+    if (pitch == 0 || !mgk_multiply(&pitch, (size_t)direct->raw_bits / 8) ||
+        !mgk_take(&w->size, p->pixel, 1, &outside) || !mgk_take(&w->size, mgk_image_size(p), 1, &image) ||
+        !mgk_take(&w->size, p->height * p->width, 4, &sums) || !mgk_take(&w->size, p->width, 4, &columns) ||
+        !mgk_take(&w->size, layer->geometry.out_pixels + MGK_PATCHES, 4, &patch_sums) ||
+        !mgk_take(&w->size, four, w->fours, &patches) || !mgk_take(&w->size, pitch, w->fours * MGK_PATCHES, &raw)) {
         return 0;
     }
     if (base != NULL) {

@@ -62,6 +62,15 @@ int mgk_find_byte_form(const mgk_qconv *layer, mgk_direct_form *form);
 /* Bounds of raw sums, and 16 or 32. */
 int mgk_direct_raw(const mgk_qconv *layer, const mgk_direct_form *form, int32_t *low, int32_t *high);
 
+/* Room for count elements in a workspace of which *used bytes are taken; 0 where that overflows. */
+static inline int mgk_take(size_t *used, size_t count, size_t element, size_t *offset)
+{
+    *offset = *used;
+    const int fits = mgk_multiply(&count, element) && mgk_add(used, count);
+    *used = mgk_round_up(*used, MGK_WORKSPACE_ALIGNMENT);
+    return fits && *used != 0;
+}
+
 /* The members of a kernel's record, given what its own find function filled in. */
 size_t mgk_direct_weights_size(const mgk_qconv *layer, const mgk_direct *direct);
 /* Where a byte of a patch, for an output channel, is among the weights. */

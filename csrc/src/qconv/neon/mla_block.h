@@ -23,14 +23,15 @@ typedef int16_t mgk_mla_sums[MGK_PATCHES][MGK_BLOCK_VECTORS][8];
             MGK_MLA_PIXEL(op, "v7", "v28", "v29", "v30", "v31")
 #define MGK_MLA_GROUP MGK_MLA_STEP("mla") MGK_MLA_STEP("mla") MGK_MLA_STEP("mla") MGK_MLA_STEP("mla")
 /* The first step multiplies, so that lanes need not be cleared. */
-#define MGK_MLA_LOOP                                                                                         \
-    MGK_MLA_STEP("mul")                                                                                      \
-    MGK_MLA_STEP("mla")                                                                                      \
-    MGK_MLA_STEP("mla")                                                                                      \
-    MGK_MLA_STEP("mla") "tbz %[left], #0, 1f\n\t" MGK_MLA_GROUP "1: lsr %[left], %[left], #1\n\t"            \
-                        "cbz %[left], 3f\n\t"                                                                \
-                        "2: sub %[left], %[left], #1\n\t" MGK_MLA_GROUP MGK_MLA_GROUP "cbnz %[left], 2b\n\t" \
-                        "3:\n\t"
+#define MGK_MLA_LOOP                                                                     \
+    MGK_MLA_STEP("mul")                                                                  \
+    MGK_MLA_STEP("mla")                                                                  \
+    MGK_MLA_STEP("mla")                                                                  \
+    MGK_MLA_STEP("mla")                                                                  \
+    "tbz %[left], #0, 1f\n\t" MGK_MLA_GROUP "1: lsr %[left], %[left], #1\n\t"            \
+    "cbz %[left], 3f\n\t"                                                                \
+    "2: sub %[left], %[left], #1\n\t" MGK_MLA_GROUP MGK_MLA_GROUP "cbnz %[left], 2b\n\t" \
+    "3:\n\t"
 #define MGK_MLA_PAIRS(s0, s1, s2, s3) \
     "sadalp v0.8h, " s0 ".16b\n\t"    \
     "sadalp v1.8h, " s1 ".16b\n\t"    \
@@ -61,7 +62,29 @@ typedef int16_t mgk_mla_sums[MGK_PATCHES][MGK_BLOCK_VECTORS][8];
         finish store load pairs("v24", "v25", "v26", "v27") finish store load pairs("v28", "v29", "v30", "v31") \
             finish store
 
-/* All periods of a tile. */
+/* All periods of a tile; finish is what becomes of the last sums before they are stored. */
+#define MGK_MLA_TILE(prologue, finish)                                                                            \
+    "6: cmp %[groups], %[period]\n\t"                                                                             \
+    "csel %[left], %[groups], %[period], lo\n\t"                                                                  \
+    "sub %[groups], %[groups], %[left]\n\t"                                                                       \
+    "sub %[left], %[left], #1\n\t" MGK_MLA_LOOP "mov %[from], %[sums]\n\t"                                        \
+    "cbz %[groups], 7f\n\t"                                                                                       \
+    "mov %[to], %[sums]\n\t"                                                                                      \
+    "cbnz %[first], 4f\n\t" MGK_MLA_FOUR(                                                                         \
+        MGK_MLA_LOAD, MGK_MLA_PAIRS, "",                                                                          \
+        MGK_MLA_STORE) "b 6b\n\t"                                                                                 \
+                       "4: mov %[first], #0\n\t" MGK_MLA_FOUR(                                                    \
+                           "", MGK_MLA_FIRST_PAIRS, "",                                                           \
+                           MGK_MLA_STORE) "b 6b\n\t"                                                              \
+                                          "7:\n\t" prologue "cbnz %[first], 8f\n\t" MGK_MLA_FOUR(                 \
+                                              MGK_MLA_LOAD, MGK_MLA_PAIRS, finish,                                \
+                                              MGK_MLA_OUT) "b 9f\n\t"                                             \
+                                                           "8:\n\t" MGK_MLA_FOUR("", MGK_MLA_FIRST_PAIRS, finish, \
+                                                                                 MGK_MLA_OUT) "9:\n\t"
+#define MGK_MLA_CLOBBERED                                                                                          \
+    "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", \
+        "v25", "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc"
+
 MGK_INLINE void mgk_mla_block(const int8_t *weights, const int16_t *patches, size_t groups, size_t period, int first,
                               mgk_mla_sums sums, int shift, const int32_t *bias, int16_t *out, size_t pitch)
 {
@@ -69,30 +92,26 @@ MGK_INLINE void mgk_mla_block(const int8_t *weights, const int16_t *patches, siz
     const int16_t *from;
     size_t left;
     size_t starts = (size_t)first;
-    __asm__ volatile("6: cmp %[groups], %[period]\n\t"
-                     "csel %[left], %[groups], %[period], lo\n\t"
-                     "sub %[groups], %[groups], %[left]\n\t"
-                     "sub %[left], %[left], #1\n\t" MGK_MLA_LOOP "mov %[from], %[sums]\n\t"
-                     "cbz %[groups], 7f\n\t"
-                     "mov %[to], %[sums]\n\t"
-                     "cbnz %[first], 4f\n\t" MGK_MLA_FOUR(
-                         MGK_MLA_LOAD, MGK_MLA_PAIRS, "",
-                         MGK_MLA_STORE) "b 6b\n\t"
-                                        "4: mov %[first], #0\n\t" MGK_MLA_FOUR(
-                                            "", MGK_MLA_FIRST_PAIRS, "",
-                                            MGK_MLA_STORE) "b 6b\n\t"
-                                                           "7: dup v6.8h, %w[shift]\n\t"
-                                                           "cbnz %[first], 8f\n\t" MGK_MLA_FOUR(
-                                                               MGK_MLA_LOAD, MGK_MLA_PAIRS, MGK_MLA_FINISH,
-                                                               MGK_MLA_OUT) "b 9f\n\t"
-                                                                            "8:\n\t" MGK_MLA_FOUR(
-                                                                                "", MGK_MLA_FIRST_PAIRS, MGK_MLA_FINISH,
-                                                                                MGK_MLA_OUT) "9:\n\t"
+    __asm__ volatile(MGK_MLA_TILE("dup v6.8h, %w[shift]\n\t", MGK_MLA_FINISH)
                      : [w] "+r"(weights), [a] "+r"(patches), [groups] "+r"(groups), [left] "=&r"(left),
                        [from] "=&r"(from), [to] "=&r"(to), [out] "+r"(out), [bias] "+r"(bias), [first] "+r"(starts)
                      : [sums] "r"(sums), [stride] "r"(pitch * sizeof *out), [shift] "r"(shift), [period] "r"(period)
-                     : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22",
-                       "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "memory", "cc");
+                     : MGK_MLA_CLOBBERED);
+}
+
+/* out = the products alone. */
+MGK_INLINE void mgk_mla_products(const int8_t *weights, const int16_t *patches, size_t groups, size_t period,
+                                 mgk_mla_sums sums, int16_t *out)
+{
+    int16_t *to;
+    const int16_t *from;
+    size_t left;
+    size_t starts = 1;
+    __asm__ volatile(MGK_MLA_TILE("", "")
+                     : [w] "+r"(weights), [a] "+r"(patches), [groups] "+r"(groups), [left] "=&r"(left),
+                       [from] "=&r"(from), [to] "=&r"(to), [out] "+r"(out), [first] "+r"(starts)
+                     : [sums] "r"(sums), [stride] "r"(sizeof sums[0]), [period] "r"(period)
+                     : MGK_MLA_CLOBBERED);
 }
 #else
 MGK_INLINE void mgk_mla_block(const int8_t *weights, const int16_t *patches, size_t groups, size_t period, int first,
@@ -132,6 +151,13 @@ MGK_INLINE void mgk_mla_block(const int8_t *weights, const int16_t *patches, siz
             vst1q_s16(out + p * pitch + 8 * v, vaddq_s16(total, vdupq_n_s16((int16_t)bias[p])));
         }
     }
+}
+
+MGK_INLINE void mgk_mla_products(const int8_t *weights, const int16_t *patches, size_t groups, size_t period,
+                                 mgk_mla_sums sums, int16_t *out)
+{
+    static const int32_t zeros[MGK_PATCHES] = {0};
+    mgk_mla_block(weights, patches, groups, period, 1, sums, 0, zeros, out, sizeof sums[0] / sizeof *out);
 }
 #endif
 
