@@ -10,11 +10,11 @@ from hypothesis import given, settings
 
 from minigrad.kernels import KernelError
 from quant.integer import Conv2d
-from quant.runtime import PATHS, prepare, run_layer
+from quant.runtime import PATHS, path_of, prepare, run_layer
 from quant.target import Target
 from verify.kernels.compare import compare_layer
 from verify.kernels.draws import layers
-from verify.kernels.targets import Runner, kernels
+from verify.kernels.targets import Runner, kernels, runners
 
 
 @pytest.fixture(scope="session", params=["native", "aarch64", "aarch64 max"])
@@ -44,6 +44,18 @@ def test_table(target: Target) -> None:
     assert names[-1] == "scalar"
     assert target.name_of("mgk_qconv2d_kernel_name", 0) == "unknown"
     assert target.name_of("mgk_qconv2d_kernel_name", len(names) + 1) == "unknown"
+
+
+def test_paths_keep_to_their_kernels(target: Target) -> None:
+    """The scalar path takes no vector kernel, neither by itself nor when asked to; every other path may take scalar."""
+    op, x = Conv2d(np.zeros((16, 3, 3, 16), np.uint8), 2, 2, pads=(1, 1, 1, 1)), np.zeros((1, 8, 8, 16), np.uint8)
+    assert path_of(op, x.shape[1:], target, "scalar") == "scalar"
+    table = kernels(target)
+    for number, kernel in enumerate(table, 1):
+        if kernel.path != "scalar":
+            assert not takes(op, x, Runner(target, "scalar"), number)
+        for runner in runners(target):
+            assert takes(op, x, runner, len(table))
 
 
 @pytest.mark.parametrize("usual", [True, False], ids=["usual", "any"])
