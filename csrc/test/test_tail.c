@@ -220,6 +220,12 @@ static void test_max_pool(void)
     bad.pad_left = 2;
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
     bad = window;
+    bad.pad_right = 2;
+    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
+    bad = window;
+    bad.pad_top = 3;
+    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
+    bad = window;
     bad.in_channels = bad.out_channels = 0;
     CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
     for (size_t i = 0; i < sizeof out; i++) {

@@ -1,4 +1,4 @@
-/* Thresholds at ties and extremes, both directions, every width and tail of channels; arguments. */
+/* Thresholds at ties and extremes, every direction, every width and tail of channels; arguments. */
 #include <string.h>
 
 #include "check.h"
@@ -42,7 +42,7 @@ static void test_random(mgk_path path, size_t pixels, size_t channels, unsigned 
         accumulators[i] = draw();
     }
     for (size_t c = 0; c < channels; c++) {
-        direction[c] = random_below(2) ? 1 : -1;
+        direction[c] = (int8_t)(1 - (int)random_below(3));
         for (size_t k = 0; k < levels; k++) {
             thresholds[c * levels + k] = draw();
         }
