@@ -50,7 +50,8 @@ def _line(outcome: Mapping[str, Any]) -> list[str]:
 def count_comparison(results: Mapping[str, Any]) -> dict[str, Any]:
     """Per primitive and checker: ``clean`` rule -> [passed, examples], and by kind and by size [let through, judged].
 
-    ``false_alarms`` are the rules that a checker fails although they are right, at least at one example.
+    ``false_alarms`` are the rules that a checker fails although they are right, at least at one example, and
+    ``let_through`` the mutants that our own ``check`` passes.
     """
     return {name: _count_primitive(name, results[name]["comparison"]) for name in sorted(results)}
 
@@ -65,6 +66,9 @@ def _count_primitive(name: str, comparison: Mapping[str, Any]) -> dict[str, Any]
                 entry["false_alarms"].append(f"{name} {rule}")
     for mutant in comparison["mutants"]:
         _add(counted, mutant, "kinds", mutant["kind"])
+        if mutant["passed"].get("check"):
+            line = f"{name} {mutant['rule']}, {mutant['kind']}: {mutant['edit']}"
+            counted["check"].setdefault("let_through", []).append(line)
     for block in comparison["sizes"]:
         for label, rules in block["clean"].items():
             for rule, (passed, examples) in rules.items():
@@ -90,6 +94,8 @@ def total(counted: Mapping[str, Any]) -> dict[str, Any]:
         for label, entry in checkers.items():
             into = totals.setdefault(label, {"clean": {}, "false_alarms": [], "kinds": {}, "sizes": {}})
             into["false_alarms"] += entry["false_alarms"]
+            if "let_through" in entry:
+                into["let_through"] = [*into.get("let_through", []), *entry["let_through"]]
             for group in ("clean", "kinds", "sizes"):
                 for key, (first, second) in entry[group].items():
                     row = into[group].setdefault(key, [0, 0])

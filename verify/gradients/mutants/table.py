@@ -107,6 +107,12 @@ def _checkers(ours: Mapping[str, Any], peers: Mapping[str, Any] | None) -> Itera
             rows.append([f"{rule}, n = {size:,}", *cells])
     yield from _table(["let through", *labels], rows)
     yield ""
+    through = checkers["check"].get("let_through", [])
+    if through:
+        yield (
+            f"- `check` lets through: {'; '.join(through)}. There the function is so flat that the wrong gradient would "
+            "move its values by less than their rounding: no differences can see it, the certificates do."
+        )
     for label in labels:
         alarms = checkers[label]["false_alarms"]
         if alarms:
