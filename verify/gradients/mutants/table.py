@@ -110,8 +110,8 @@ def _checkers(ours: Mapping[str, Any], peers: Mapping[str, Any] | None) -> Itera
     through = checkers["check"].get("let_through", [])
     if through:
         yield (
-            f"- `check` lets through: {'; '.join(through)}. There the function is so flat that the wrong gradient would "
-            "move its values by less than their rounding: no differences can see it, the certificates do."
+            f"- `check` lets through: {'; '.join(through)}. There the function is so flat that the wrong gradient "
+            "would move its values by less than their rounding: no differences can see it, the certificates do."
         )
     for label in labels:
         alarms = checkers[label]["false_alarms"]
