@@ -121,15 +121,16 @@ DEFINE_MULTIPLY(2, 32)
                                                "b.ne 1b\n"
 
 #define HALF(to, low, high) "uzp1 v" #to ".8h, v" #low ".8h, v" #high ".8h\n"
-#define END_HALVES                                                                                                 \
-    HALF(0, 0, 1)                                                                                                  \
-    HALF(1, 2, 3)                                                                                                  \
-    HALF(2, 4, 5)                                                                                                  \
-    HALF(3, 6, 7)                                                                                                  \
-    HALF(4, 8, 9) HALF(5, 10, 11) HALF(6, 12, 13) HALF(7, 14, 15) HALF(8, 16, 17) HALF(9, 18, 19) HALF(10, 20, 21) \
-        HALF(11, 22, 23) "st1 {v0.8h, v1.8h, v2.8h, v3.8h}, [%[m]], %[tile]\n"                                     \
-                         "st1 {v4.8h, v5.8h, v6.8h, v7.8h}, [%[m]], %[tile]\n"                                     \
-                         "st1 {v8.8h, v9.8h, v10.8h, v11.8h}, [%[m]], %[tile]\n"
+/* The formatter does not settle on these lines. */
+/* clang-format off */
+#define END_HALVES                                                    \
+    HALF(0, 0, 1) HALF(1, 2, 3) HALF(2, 4, 5) HALF(3, 6, 7)           \
+    HALF(4, 8, 9) HALF(5, 10, 11) HALF(6, 12, 13) HALF(7, 14, 15)     \
+    HALF(8, 16, 17) HALF(9, 18, 19) HALF(10, 20, 21) HALF(11, 22, 23) \
+    "st1 {v0.8h, v1.8h, v2.8h, v3.8h}, [%[m]], %[tile]\n"             \
+    "st1 {v4.8h, v5.8h, v6.8h, v7.8h}, [%[m]], %[tile]\n"             \
+    "st1 {v8.8h, v9.8h, v10.8h, v11.8h}, [%[m]], %[tile]\n"
+/* clang-format on */
 #define NEXT_TILE "add %[m], %[m], %[tile]\nsub %[m], %[m], #128\n"
 #define END_WORDS                                                                                                   \
     "st1 {v0.4s, v1.4s, v2.4s, v3.4s}, [%[m]], #64\n"                                                               \
