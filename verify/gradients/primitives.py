@@ -171,24 +171,25 @@ def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> R
         gy = np.random.default_rng([seed, 8]).uniform(0.5, 1.0, shape)
         gradients = rules.vjp(gy, *arrays)
         gradient = float(np.asarray(gradients[point.position])[point.index])
-        others = {
-            f"jvp along argument {n}": rules.jvp(
-                [np.ones(a.shape) if m == n else None for m, a in enumerate(arrays)], *arrays
-            )
-            for n in positions_of(primitive, len(arrays))
-        } | {f"gradient of argument {n}": given for n, given in enumerate(gradients) if given is not None}
+        others = {f"gradient of argument {n}": (g, f"vjp(gy, *arrays)[{n}]") for n, g in enumerate(gradients)}
+        for n in positions_of(primitive, len(arrays)):
+            along = [np.ones(a.shape) if m == n else None for m, a in enumerate(arrays)]
+            others[f"jvp along argument {n}"] = rules.jvp(along, *arrays), f"jvp({paste(along)}, *arrays)"
     names = _names(primitive, point.options, False)
-    code = "\n".join(
-        [
-            "import numpy as np",
-            names.preamble,
-            f"arrays, tangents, gy = {paste(tuple(arrays))}, {paste(tuple(tangents))}, {paste(gy)}",
-            "print('jvp', rules.jvp(tangents, *arrays))",
-            f"print('vjp', rules.vjp(gy, *arrays)[{point.position}][{', '.join(map(str, point.index)) or '()'}])",
-        ]
-    )
+    given_all = f"arrays, tangents, gy = {paste(tuple(arrays))}, {paste(tuple(tangents))}, {paste(gy)}"
+    show_jvp = "print('jvp', rules.jvp(tangents, *arrays))"
+    place = ", ".join(map(str, point.index)) or "()"
+    show_vjp = f"print('vjp', rules.vjp(gy, *arrays)[{point.position}][{place}])"
 
-    def wrong(what: str, index: tuple[int, ...], pair: tuple[float, float], bound: float, reason: str) -> Result:
+    def wrong(
+        what: str,
+        index: tuple[int, ...],
+        pair: tuple[float, float],
+        bound: float,
+        reason: str,
+        shown: tuple[str, ...] = (show_jvp, show_vjp),
+    ) -> Result:
+        code = "\n".join(["import numpy as np", names.preamble, given_all, *shown])
         failure = Failure(primitive.name, what, index, *pair, bound, None, reason, code)
         return Result(check_name, WRONG, 1 + forward.size, 1, failure=failure)
 
@@ -218,13 +219,13 @@ def check_kink(primitive: Primitive, kink: Kink, draw: Draw, seed: int = 0) -> R
         reason = f"is not what the formula of gy gives at {kink.where}"
     if not abs(gradient - expected) <= bound:
         return wrong(f"gradient of argument {point.position}", point.index, (gradient, expected), bound, reason)
-    for what, given in others.items():
+    for what, (given, call) in others.items():
         # Along the other arguments a kink of this one is only asked to give numbers: what they are is judged beside it.
-        finite = np.isfinite(given)
-        if not finite.all():
-            where = tuple(int(i) for i in np.argwhere(~finite)[0])
-            pair = float(np.asarray(given)[where]), math.nan
-            return wrong(what, where, pair, math.nan, f"is no number at {kink.where}")
+        if given is not None and not np.isfinite(given).all():
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(given))[0])
+            pair = float(np.asarray(given)[at]), math.nan
+            reason = f"is no number at {kink.where}"
+            return wrong(what, at, pair, math.nan, reason, (f"print(rules.{call})",))
     first = int(np.argmax(there))
     if kink.jump:
         note = f"a jump, derivative {forward[first]:.6g}"

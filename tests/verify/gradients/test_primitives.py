@@ -177,7 +177,7 @@ def test_a_formula_of_gy_says_what_the_gradient_is_at_a_kink(number):
         assert "formula of gy" in failure.reason
 
 
-def test_other_arguments_have_numbers_at_a_kink():
+def test_other_arguments_have_numbers_at_a_kink(capsys):
     qil = PRIMITIVES["qil"]
 
     def vjp(gy, residuals, needs):
@@ -191,3 +191,5 @@ def test_other_arguments_have_numbers_at_a_kink():
     for wrong in ({"vjp": vjp}, {"jvp": jvp}):
         failure = check_kink(dataclasses.replace(qil, **wrong), qil.kinks[0], SeededDraw(0)).failure
         assert "argument 3" in failure.what and failure.reason == "is no number at m = c - d"
+        exec(failure.snippet, {})  # which shows the same rule, of the registry's own primitive: a number
+        assert "nan" not in capsys.readouterr().out.lower()
