@@ -421,8 +421,24 @@ static int run_file(const char *name)
     return LLVMFuzzerTestOneInput(data, size);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+void __sanitizer_set_death_callback(void (*callback)(void));
+#endif
+
+static uint64_t current;
+
+static void say_seed(void)
+{
+    fprintf(stderr, "again: fuzz 1 %llu\n", (unsigned long long)current);
+}
+
 int main(int count, char **arguments)
 {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_set_death_callback(say_seed);
+#else
+    (void)say_seed;
+#endif
     uint64_t runs = 20000, seed = 1;
     if (count > 1 && (arguments[1][0] < '0' || arguments[1][0] > '9')) {
         for (int i = 1; i < count; i++) {
@@ -440,7 +456,8 @@ int main(int count, char **arguments)
     }
     static uint8_t data[1024];
     for (uint64_t run = 0; run < runs; run++) {
-        uint64_t state = (seed + run) * 0x9e3779b97f4a7c15u;
+        current = seed + run;
+        uint64_t state = current * 0x9e3779b97f4a7c15u;
         for (size_t i = 0; i < sizeof data; i++) {
             state ^= state << 13;
             state ^= state >> 7;

@@ -18,15 +18,26 @@ int mgk_fits(size_t a, size_t b, size_t c, size_t d, size_t bytes)
     return multiply(n, a, &n) && multiply(n, b, &n) && multiply(n, c, &n) && multiply(n, d, &n) && n <= SIZE_MAX / 4;
 }
 
+mgk_conv2d mgk_with_short_strides(const mgk_conv2d *conv)
+{
+    const size_t height = conv->height + conv->pad_top + conv->pad_bottom;
+    const size_t width = conv->width + conv->pad_left + conv->pad_right;
+    mgk_conv2d steps = *conv;
+    steps.stride_y = conv->stride_y < height ? conv->stride_y : height;
+    steps.stride_x = conv->stride_x < width ? conv->stride_x : width;
+    return steps;
+}
+
 mgk_border mgk_gradient_border(const mgk_conv2d *conv, size_t out_height, size_t out_width)
 {
+    const mgk_conv2d steps = mgk_with_short_strides(conv);
     const size_t reach_y = (conv->kernel_height - 1) * conv->dilation_y;
     const size_t reach_x = (conv->kernel_width - 1) * conv->dilation_x;
-    const size_t last_y = (conv->height - 1 + conv->pad_top) / conv->stride_y;
-    const size_t last_x = (conv->width - 1 + conv->pad_left) / conv->stride_x;
+    const size_t last_y = (conv->height - 1 + conv->pad_top) / steps.stride_y;
+    const size_t last_x = (conv->width - 1 + conv->pad_left) / steps.stride_x;
     mgk_border border;
-    border.top = reach_y > conv->pad_top ? mgk_ceil_div(reach_y - conv->pad_top, conv->stride_y) : 0;
-    border.left = reach_x > conv->pad_left ? mgk_ceil_div(reach_x - conv->pad_left, conv->stride_x) : 0;
+    border.top = reach_y > conv->pad_top ? mgk_ceil_div(reach_y - conv->pad_top, steps.stride_y) : 0;
+    border.left = reach_x > conv->pad_left ? mgk_ceil_div(reach_x - conv->pad_left, steps.stride_x) : 0;
     border.height = border.top + (last_y + 1 > out_height ? last_y + 1 : out_height);
     border.width = border.left + (last_x + 1 > out_width ? last_x + 1 : out_width);
     return border;

@@ -71,6 +71,10 @@ mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *con
                        size_t element, mgk_workspace *parts, char **aligned);
 
 /* The three public kernels of a family (conv2d, depthwise) for one type. */
+/* The same convolution with no stride longer than the padded image, which gives one output as any longer one does: so
+ * that no product with a stride overflows. */
+mgk_conv2d mgk_with_short_strides(const mgk_conv2d *conv);
+
 #define MGK_DEFINE_KERNELS(family, type, name, lay_out)                                 \
     MGK_DEFINE_KERNEL(family, type, name, lay_out, forward, conv ? conv->images : 0)    \
     MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_input, conv ? conv->images : 0) \
@@ -87,7 +91,8 @@ mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *con
                                               workspace_size, sizeof(type), &parts, &aligned);                       \
         if (status != MGK_OK)                                                                                        \
             return status;                                                                                           \
-        MGK_DISPATCH(path, mgk_##family##_##name##_##kernel, (conv, a, b, out, begin, end, aligned, parts))          \
+        const mgk_conv2d steps = mgk_with_short_strides(conv);                                                       \
+        MGK_DISPATCH(path, mgk_##family##_##name##_##kernel, (&steps, a, b, out, begin, end, aligned, parts))        \
         return MGK_OK;                                                                                               \
     }
 

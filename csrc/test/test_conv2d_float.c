@@ -172,6 +172,33 @@ static void test_paths(void)
     }
 }
 
+/* Any stride beyond the padded image gives the one row of outputs that the image's own size gives. */
+static void test_long_strides(void)
+{
+    const mgk_conv2d shape = {1, 4, 3, 4, 2, 2, 39, 7, 1, 1, 2, 0, 1, 3, 1};
+    static const size_t strides[] = {8, SIZE_MAX / 2, SIZE_MAX - 1, SIZE_MAX};
+    static float dx[MOST];
+    const size_t inputs = 4 * 3 * 4;
+    fill(1);
+    for (int path = 0; path < 4; path++) {
+        if (!mgk_has_path((mgk_path)path)) {
+            continue;
+        }
+        const size_t size = mgk_conv2d_float_workspace(&shape, sizeof(float));
+        void *workspace = malloc(size);
+        CHECK_STATUS(MGK_OK, mgk_conv2d_f32_grad_input((mgk_path)path, &shape, x, w, dx, 0, 1, workspace, size));
+        for (size_t n = 0; n < sizeof strides / sizeof *strides; n++) {
+            mgk_conv2d longer = shape;
+            longer.stride_y = strides[n];
+            CHECK_EQUAL(size, mgk_conv2d_float_workspace(&longer, sizeof(float)));
+            memset(got, 0x77, sizeof got);
+            CHECK_STATUS(MGK_OK, mgk_conv2d_f32_grad_input((mgk_path)path, &longer, x, w, got, 0, 1, workspace, size));
+            CHECK(memcmp(got, dx, inputs * sizeof *dx) == 0);
+        }
+        free(workspace);
+    }
+}
+
 static void test_statuses(void)
 {
     const mgk_conv2d good = {2, 5, 5, 3, 3, 3, 4, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -212,6 +239,7 @@ static void test_statuses(void)
 int main(void)
 {
     test_paths();
+    test_long_strides();
     test_statuses();
     return check_result("test_conv2d_float");
 }
