@@ -87,6 +87,10 @@ extern const mgk_qconv_kernel mgk_qconv_neon_pairs;
 extern const mgk_qconv_kernel mgk_qconv_neon_smlal;
 extern const mgk_qconv_kernel mgk_qconv_neon_depthwise;
 #endif
+#if defined(__x86_64__)
+extern const mgk_qconv_kernel mgk_qconv_winograd_vnni;
+extern const mgk_qconv_kernel mgk_qconv_winograd_avx2;
+#endif
 
 /* The epilogue of output channels from c on of some pixels of the image, counted in rows: raw[p * pitch + i] is the raw
  * sum of pixel pixel_begin + p and channel c + i. For the best epilogue of the build c is a multiple of

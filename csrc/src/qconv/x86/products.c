@@ -1,0 +1,134 @@
+/* The products; products.h says of what. */
+#include "qconv/x86/products.h"
+
+INLINE int32_t read_quad(const uint8_t *bytes)
+{
+    int32_t quad;
+    memcpy(&quad, bytes, sizeof quad);
+    return quad;
+}
+
+#if MGK_X86 == 6
+/* 24 sums, 4 weights and an activation in 32 registers. Sums are modulo 2^32: VPDPBUSD does not saturate. */
+INLINE void multiply(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
+                     int32_t *sums)
+{
+    const int8_t *weights = job->weights;
+    vec sum[MOST_ROWS][BLOCK_VECTORS];
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t v = 0; v < vectors; v++) {
+            sum[r][v] = load(job->start + v * LANES);
+        }
+    }
+    for (size_t run = 0; run < job->runs; run++) {
+        const uint8_t *from[MOST_ROWS];
+        for (size_t r = 0; r < rows; r++) {
+            from[r] = row[r] + job->run_from[run];
+        }
+        for (size_t quad = 0; quad < job->quads; quad++) {
+            vec weight[BLOCK_VECTORS];
+            for (size_t v = 0; v < vectors; v++) {
+                weight[v] = load(weights + v * sizeof(vec));
+            }
+            for (size_t r = 0; r < rows; r++) {
+                const vec activation = _mm512_set1_epi32(read_quad(from[r] + QUAD * quad));
+                for (size_t v = 0; v < vectors; v++) {
+                    sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], activation, weight[v]);
+                }
+            }
+            weights += vectors * sizeof(vec);
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t v = 0; v < vectors; v++) {
+            store(sums + r * job->pitch + v * LANES, sum[r][v]);
+        }
+    }
+}
+#else
+/* 12 sums of 16 bits, 2 weights, an activation and a product in 16 registers; sums of 32 bits are in memory. */
+INLINE void multiply(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
+                     int32_t *sums)
+{
+    const int8_t *weights = job->weights;
+    vec sum[MOST_ROWS][BLOCK_VECTORS];
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t v = 0; v < vectors; v++) {
+            sum[r][v] = zero_vec();
+            store(sums + r * job->pitch + v * LANES, load(job->start + v * LANES));
+        }
+    }
+    size_t left = job->flush;
+    for (size_t run = 0; run < job->runs; run++) {
+        const uint8_t *from[MOST_ROWS];
+        for (size_t r = 0; r < rows; r++) {
+            from[r] = row[r] + job->run_from[run];
+        }
+        for (size_t begin = 0; begin < job->quads;) {
+            const size_t count = job->quads - begin < left ? job->quads - begin : left;
+            for (size_t quad = begin; quad < begin + count; quad++) {
+                vec weight[BLOCK_VECTORS];
+                for (size_t v = 0; v < vectors; v++) {
+                    weight[v] = load(weights + v * sizeof(vec));
+                }
+                for (size_t r = 0; r < rows; r++) {
+                    const vec activation = _mm256_set1_epi32(read_quad(from[r] + QUAD * quad));
+                    for (size_t v = 0; v < vectors; v++) {
+                        sum[r][v] = _mm256_add_epi16(sum[r][v], _mm256_maddubs_epi16(activation, weight[v]));
+                    }
+                }
+                weights += vectors * sizeof(vec);
+            }
+            begin += count;
+            left -= count;
+            if (left == 0 || (begin == job->quads && run + 1 == job->runs)) {
+                for (size_t r = 0; r < rows; r++) {
+                    for (size_t v = 0; v < vectors; v++) {
+                        int32_t *to = sums + r * job->pitch + v * LANES;
+                        store(to, add(load(to), _mm256_madd_epi16(sum[r][v], _mm256_set1_epi16(1))));
+                        sum[r][v] = zero_vec();
+                    }
+                }
+                left = job->flush;
+            }
+        }
+    }
+}
+#endif
+
+/* One function for each number of rows and vectors, which are constants there. */
+#define FUNCTION(rows, vectors)                                                                            \
+    static void multiply_##rows##_##vectors(const products *job, const uint8_t *const *row, int32_t *sums) \
+    {                                                                                                      \
+        multiply(rows, vectors, job, row, sums);                                                           \
+    }
+#define FUNCTIONS(vectors) \
+    FUNCTION(1, vectors)   \
+    FUNCTION(2, vectors)   \
+    FUNCTION(3, vectors)   \
+    FUNCTION(4, vectors)   \
+    FUNCTION(5, vectors)   \
+    FUNCTION(6, vectors)
+#define ENTRIES(vectors)                                               \
+    {multiply_1_##vectors, multiply_2_##vectors, multiply_3_##vectors, \
+     multiply_4_##vectors, multiply_5_##vectors, multiply_6_##vectors}
+
+FUNCTIONS(1)
+FUNCTIONS(2)
+#if MGK_X86 == 6
+FUNCTIONS(3)
+FUNCTIONS(4)
+#endif
+
+void X86(products)(const products *job, size_t rows, size_t vectors, const uint8_t *const *row, int32_t *sums)
+{
+    static void (*const table[BLOCK_VECTORS][MOST_ROWS])(const products *, const uint8_t *const *, int32_t *) = {
+        ENTRIES(1),
+        ENTRIES(2),
+#if MGK_X86 == 6
+        ENTRIES(3),
+        ENTRIES(4),
+#endif
+    };
+    table[vectors - 1][rows - 1](job, row, sums);
+}
