@@ -73,9 +73,10 @@ peers: .venv/peers/installed
 	@.venv/peers/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation -e '.[cross,test,peers]'
 	@touch $@
 
-# The kernels side by side: ratios, and instruction counts on AArch64.
+# Instructions of the integer kernels on AArch64 beside other libraries'; the float kernels' times beside NumPy's.
 bench: setup
-	@$(BIN)/python -m verify.bench
+	@$(BIN)/minigrad bench kernels
+	@$(BIN)/minigrad bench floats
 
 # Every public C function with arbitrary arguments, under sanitizers: guided by coverage where there is clang.
 FUZZ_SECONDS ?= 60

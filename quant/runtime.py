@@ -47,6 +47,7 @@ __all__ = [
     "run",
     "run_layer",
     "run_operation",
+    "run_prepared",
 ]
 
 #: Paths of the integer kernels, with their numbers in the header.
@@ -227,10 +228,17 @@ def run_layer(
     KernelError
         If the target has no such path, or the kernel does not take the layer.
     """
+    prepared = prepare(op, x.shape, target, path, epilogue, kernel, from_weights)
+    return run_prepared(prepared, op, x, target, epilogue)
+
+
+def run_prepared(
+    prepared: np.ndarray, op: Conv2d, x: np.ndarray, target: Target, epilogue: Epilogue | None = None
+) -> np.ndarray:
+    """What ``prepare`` made, on x; as ``run_layer``. The target's last call is the layer's."""
     given = op.output(Values(x.shape[1:], 0, (1 << op.activation_bits) - 1))
     if epilogue is not None:
         given = epilogue.output(given)
-    prepared = prepare(op, x.shape, target, path, epilogue, kernel, from_weights)
     out = np.empty((len(x), *given.shape), given.dtype)
     workspace = np.empty(target.call("mgk_qconv2d_workspace_size", prepared, prepared.size), np.uint8)
     arrays = (x, x.size, Out(out), out.nbytes, 0, len(x), Out(workspace), workspace.size)

@@ -1,6 +1,6 @@
-"""``python -m verify.bench`` (make bench): the kernels side by side in one run; ratios, and instructions on AArch64.
+"""``minigrad bench floats``: the float kernels and NumPy side by side in one run.
 
-Times are minima of interleaved rounds. Machines are noisy: read the ratios. Instruction counts are exact.
+Times are minima of interleaved rounds. Machines are noisy: read the ratios.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from minigrad.ops import conv_kernels, conv_reference
 from minigrad.ops.conv_geometry import Geometry
 from quant import dsq
 from quant.dsq import kernels
-from quant.integer import Conv2d
-from quant.runtime import run_operation
-from verify.kernels.targets import emulated
+
+__all__ = ["bench_floats"]
 
 #: height = width, channels in and out, stride: the layers of the small network.
 LAYERS = ((32, 3, 16, 1), (32, 16, 32, 2), (16, 32, 32, 1), (16, 32, 64, 2), (8, 64, 64, 1))
@@ -114,25 +113,8 @@ def quantizers() -> None:
         print(f"{name:<20}{c / x.size * 1e9:>9.2f}{numpy / c:>9.1f}x")
 
 
-def instructions() -> None:
-    """2-bit convolution on AArch64: instructions per multiply-accumulate, counted by the emulator."""
-    print("\n2-bit convolution 3x3 on AArch64, instructions per MAC (exact counts, one image)")
-    print(f"{'layer':<20}{'scalar':>9}{'neon':>9}")
-    target = emulated(count=True)
-    rng = np.random.default_rng(0)
-    for size, ic, oc, stride in LAYERS[1:]:
-        codes = rng.integers(0, 4, (oc, 3, 3, ic)).astype(np.uint8)
-        op = Conv2d(codes, 2, 2, None, (stride, stride), (1, 1, 1, 1))
-        x = rng.integers(0, 4, (1, size, size, ic)).astype(np.uint8)
-        counts = []
-        for path in ("scalar", "neon"):
-            out = run_operation(op, x, target=target, path=path)  # the last call is the convolution
-            counts.append(target.instructions / (9 * ic * out.size))
-        print(f"{f'{ic} to {oc} @{size} /{stride}':<20}{counts[0]:>9.3f}{counts[1]:>9.3f}")
-
-
-if __name__ == "__main__":
+def bench_floats() -> None:
+    """All of them, printed."""
     convolutions()
     depthwise()
     quantizers()
-    instructions()

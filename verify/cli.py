@@ -25,6 +25,8 @@ app = typer.Typer(
 app.add_typer(oracle, name="oracle", help="Hold your own implementation against the truth.")
 prove = typer.Typer(no_args_is_help=True)
 app.add_typer(prove, name="verify", help="Prove what this package claims.")
+measure = typer.Typer(no_args_is_help=True)
+app.add_typer(measure, name="bench", help="Measure the kernels.")
 
 
 @app.command()
@@ -129,6 +131,44 @@ def gradients(
         verify_quantizers(names or [], **common) if quantizers else verify_gradients(names or [], plot=plot, **common)
     ):
         raise typer.Exit(1)
+
+
+@measure.command()
+def kernels(
+    layers: Annotated[str, typer.Option(help='Parts of names, such as "3x3,@56"; all by default.')] = "",
+    bits: Annotated[
+        str, typer.Option(help="Such as 2,4x8,1b,2w (activations x weights, bipolar, flush counts from the weights).")
+    ] = "",
+    paths: Annotated[str, typer.Option(help="Of scalar, neon, dotprod.")] = "neon,dotprod",
+    json: Annotated[Path | None, typer.Option(help="Write all figures.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the figures beside other libraries' (.png, .svg, .pdf).")
+    ] = None,
+    host: Annotated[bool, typer.Option(help="Time this machine's paths too.")] = True,
+    processes: Annotated[int, typer.Option(help="Layers counted at a time.")] = 2,
+) -> None:
+    """Integer layers: instructions per MAC on AArch64, exact counts beside other libraries', every bit compared."""
+    from verify.kernels.bench.command import bench_kernels
+
+    if not bench_kernels(
+        layers=layers,
+        bits=bits,
+        paths=paths,
+        json=json,
+        plot=plot,
+        host=host,
+        processes=processes,
+        console=Console(),
+    ):
+        raise typer.Exit(1)
+
+
+@measure.command()
+def floats() -> None:
+    """Float kernels and DSQ: wall time on this machine, against NumPy in the same run."""
+    from verify.bench import bench_floats
+
+    bench_floats()
 
 
 def main() -> None:

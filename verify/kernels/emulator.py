@@ -56,7 +56,8 @@ class EmulatedTarget:
     time_limit
         Seconds a call may take.
     count
-        Count instructions (25 times slower): ``instructions`` holds those of the last call.
+        Count instructions (25 times slower): ``blocks`` says how often the last call ran each basic block, given by
+        its address and size, and ``instructions`` how many instructions those are.
     instruction_limit
         Instructions a call may take; needs ``count``.
     core
@@ -84,7 +85,8 @@ class EmulatedTarget:
         if instruction_limit is not None and not count:
             raise InputError("instruction_limit: needs count=True")
         self.name, self.time_limit, self.instruction_limit = name, time_limit, instruction_limit
-        self.instructions = 0
+        self.blocks: dict[tuple[int, int], int] = {}
+        self._left = 0  # of instruction_limit, in this call
         self._unicorn, self._registers = _import_unicorn()
         self._buffers: list[tuple[int, int]] = []  # address of the first byte behind each, and its size
         self._written: list[tuple[np.ndarray, int]] = []  # arrays to copy back, and their addresses
@@ -98,7 +100,8 @@ class EmulatedTarget:
         self._core.mem_map(_STACK, _STACK_SIZE)
         self._core.hook_add(self._unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
         if count:  # before the first run, or translated code would not count
-            self._core.hook_add(self._unicorn.UC_HOOK_BLOCK, self._count_block)
+            hook = self._count_block if instruction_limit is None else self._limit_blocks
+            self._core.hook_add(self._unicorn.UC_HOOK_BLOCK, hook)
 
     def call(self, function: str, *arguments: Argument) -> int:
         """Call a function and give back x0.
@@ -114,7 +117,9 @@ class EmulatedTarget:
             raise InputError(f"{self.name}: the library has no function {function}")
         self._buffers.clear()
         self._written.clear()
-        self._fault, self.instructions = "", 0
+        self._fault = ""
+        self._left = self.instruction_limit or 0
+        self.blocks.clear()
         mapped: list[tuple[int, int]] = []
         try:
             values = [self._place(argument, mapped) for argument in arguments]
@@ -125,6 +130,15 @@ class EmulatedTarget:
             for address, size in mapped:
                 self._core.mem_unmap(address, size)
         return int(self._core.reg_read(self._registers.UC_ARM64_REG_X0))
+
+    @property
+    def instructions(self) -> int:
+        """Instructions of the last call, if they are counted."""
+        return sum(size // 4 * times for (_, size), times in self.blocks.items())
+
+    def code(self, address: int, size: int) -> bytes:
+        """The machine code of a block."""
+        return bytes(self._core.mem_read(address, size))
 
     def name_of(self, function: str, number: int) -> str:
         return self.read_string(self.call(function, number))
@@ -225,8 +239,13 @@ class EmulatedTarget:
         return False
 
     def _count_block(self, core: Any, address: int, size: int, data: Any) -> None:
-        self.instructions += size // 4
-        if self.instruction_limit is not None and self.instructions > self.instruction_limit:
+        key = address, size
+        self.blocks[key] = self.blocks.get(key, 0) + 1
+
+    def _limit_blocks(self, core: Any, address: int, size: int, data: Any) -> None:
+        self._count_block(core, address, size, data)
+        self._left -= size // 4
+        if self._left < 0:
             self._fault = f"did not end within {self.instruction_limit} instructions"
             core.emu_stop()
 
