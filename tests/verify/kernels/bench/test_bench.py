@@ -93,7 +93,9 @@ def test_wrong_bits_are_seen(aarch64_library: Path, monkeypatch: pytest.MonkeyPa
     """A reference with one threshold moved, as a wrong kernel would look."""
 
     def moved(self: Thresholds, x: np.ndarray) -> np.ndarray:
-        return (np.expand_dims(x * self.direction, -1) >= self.thresholds + np.array([0, 0, 1])).sum(-1).astype(np.uint8)
+        return (
+            (np.expand_dims(x * self.direction, -1) >= self.thresholds + np.array([0, 0, 1])).sum(-1).astype(np.uint8)
+        )
 
     monkeypatch.setattr(Thresholds, "run", moved)
     layer, width = Layer(3, 1, 16, 16, 8), Width(2, 2)
