@@ -51,10 +51,15 @@ static inline void fill_thresholds(conv_case *k)
 
 static inline void fill_requantization(conv_case *k)
 {
+    const int large = random_below(2) == 0;
     for (size_t o = 0; o < k->layer.conv.out_channels; o++) {
         k->bias[o] = (int32_t)random_below(2001) - 1000;
         k->multiplier[o] = (int32_t)random_below(1u << 12) - (1 << 11);
         k->shift[o] = (uint8_t)random_below(random_below(10) == 0 ? 63 : 16);
+        if (large) { /* the same quotients, by shifts of 32 and more */
+            k->multiplier[o] *= 1 << 20;
+            k->shift[o] = (uint8_t)(32 + random_below(10));
+        }
     }
 }
 

@@ -130,7 +130,7 @@ def _requantization_near(draw: st.DrawFn, rng: np.random.Generator, largest: int
     """Multipliers and shifts that spread sums up to ``largest`` in size over the type of the output, and ties."""
     dtype = draw(st.sampled_from(("uint8", "int16")))
     limits = np.iinfo(dtype)
-    shift = rng.integers(0, draw(st.sampled_from((4, 30, 63))), channels).astype(np.uint8)
+    shift = rng.integers(*draw(st.sampled_from(((0, 4), (0, 30), (0, 63), (32, 63)))), channels).astype(np.uint8)
     scale = rng.uniform(0.1, 4, channels) * limits.max / max(largest, 1)
     multiplier = np.clip(np.rint(scale * 2.0**shift), 1, 2**31 - 1) * rng.choice([1, -1], channels)
     low = draw(st.integers(limits.min, limits.max))

@@ -80,7 +80,7 @@ MUTANTS = (
     ),
     Mutant(
         "last tap dropped",
-        _NEON + "direct.c",
+        _NEON + "direct_weights.c",
         "mgk_patch_tap(&direct->patches, layer, ky, kx)",
         "mgk_patch_tap(&direct->patches, layer, ky, kx + 1 < c->kernel_width ? kx : 0)",
         "neon",

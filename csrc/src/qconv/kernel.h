@@ -80,6 +80,8 @@ extern const mgk_qconv_kernel mgk_qconv_scalar;
 #if defined(__aarch64__)
 extern const mgk_qconv_kernel mgk_qconv_neon_bits;
 extern const mgk_qconv_kernel mgk_qconv_dotprod_winograd;
+extern const mgk_qconv_kernel mgk_qconv_dotprod_direct;
+extern const mgk_qconv_kernel mgk_qconv_i8mm_direct;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_polyphase;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;

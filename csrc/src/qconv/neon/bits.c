@@ -213,6 +213,7 @@ static int find(const mgk_qconv *layer, mgk_direct *direct)
     const size_t channels = layer->conv.in_channels;
     *direct = (mgk_direct){.unit = 1,
                            .lanes = LANES,
+                           .neighbours = 1,
                            .vectors = MGK_BLOCK_VECTORS,
                            .convert = pack_pixels,
                            .tiles = run_tiles,

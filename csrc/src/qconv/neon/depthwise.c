@@ -124,7 +124,8 @@ static int find(const mgk_qconv *layer, depthwise *d)
     const mgk_conv2d *c = &layer->conv;
     int32_t low, high;
     memset(d, 0, sizeof *d);
-    if (layer->groups != c->in_channels || c->out_channels != c->in_channels || !mgk_find_byte_form(layer, &d->form) ||
+    mgk_find_byte_form(layer, &d->form);
+    if (layer->groups != c->in_channels || c->out_channels != c->in_channels ||
         !mgk_find_patches(layer, c->in_channels, 1, &d->patches)) {
         return 0;
     }

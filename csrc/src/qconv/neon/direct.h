@@ -24,13 +24,14 @@ size_t mgk_most_products(const mgk_direct_form *form, int bits);
 
 /* One block of output channels and some fours of patches. */
 typedef struct mgk_tiles {
-    const uint8_t *weights; /* [step][vector][lanes][16 / lanes neighbours in a patch] */
+    const uint8_t *weights; /* [step][vector][lanes][neighbours in a patch] */
     const uint8_t *patches;
     size_t fours, four_size;
-    size_t steps;        /* of as many bytes of a patch as a vector takes */
+    size_t steps;        /* of as many bytes of a patch as there are neighbours */
     size_t vectors;      /* 1 to 4 */
     size_t flush, chunk; /* steps whose sums fit in the narrow lanes, and in 16-bit ones */
     int scale;
+    int plain;           /* scale is 1 and there is no bias */
     const int32_t *bias; /* base * patch sum, one a pixel */
     void *raw;           /* int16 or int32, (pixels, pitch) */
     size_t pitch;
@@ -40,9 +41,10 @@ typedef struct mgk_tiles {
 typedef void mgk_run_tiles(const mgk_tiles *tiles);
 
 typedef struct mgk_direct {
-    size_t unit;    /* bytes of a patch that are interleaved as one */
-    size_t lanes;   /* output channels of a vector of weights; its bytes are neighbours in a patch */
-    size_t vectors; /* of a block of output channels */
+    size_t unit;       /* bytes of a patch that are interleaved as one */
+    size_t lanes;      /* output channels of a vector of weights, */
+    size_t neighbours; /* and bytes of a patch of each */
+    size_t vectors;    /* of a block of output channels */
     size_t flush, chunk;
     mgk_direct_form form;
     mgk_patches patches;
@@ -56,8 +58,10 @@ typedef struct mgk_direct {
 
 enum { MGK_BLOCK_VECTORS = 4 };
 
-/* The layer's form where lanes are signed bytes; 0 where it has none. */
-int mgk_find_byte_form(const mgk_qconv *layer, mgk_direct_form *form);
+/* The layer's form where operands are signed bytes: with the smallest products there are, and with the weights as they
+ * are where these are bytes. */
+void mgk_find_byte_form(const mgk_qconv *layer, mgk_direct_form *form);
+void mgk_find_plain_form(const mgk_qconv *layer, mgk_direct_form *form);
 
 /* Bounds of raw sums, and 16 or 32. */
 int mgk_direct_raw(const mgk_qconv *layer, const mgk_direct_form *form, int32_t *low, int32_t *high);
@@ -88,7 +92,7 @@ void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t 
 mgk_convert mgk_centre;
 
 /* A kernel's record, from its function find(layer, direct), which says whether it takes a layer and plans for it. */
-#define MGK_DIRECT_KERNEL(symbol, name)                                                   \
+#define MGK_DIRECT_KERNEL(symbol, name, path)                                             \
     static int takes(const mgk_qconv *layer)                                              \
     {                                                                                     \
         mgk_direct direct;                                                                \
@@ -118,6 +122,6 @@ mgk_convert mgk_centre;
             mgk_direct_run(image, &direct);                                               \
         }                                                                                 \
     }                                                                                     \
-    const mgk_qconv_kernel symbol = {name, MGK_NEON, takes, weights_size, prepare, workspace_size, run}
+    const mgk_qconv_kernel symbol = {name, path, takes, weights_size, prepare, workspace_size, run}
 
 #endif

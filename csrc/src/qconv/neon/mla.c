@@ -139,10 +139,14 @@ static void run_tiles(const mgk_tiles *t)
 static int find(const mgk_qconv *layer, mgk_direct *direct)
 {
     int32_t low, high;
-    *direct = (mgk_direct){
-        .unit = UNIT, .lanes = LANES, .vectors = MGK_BLOCK_VECTORS, .convert = mgk_centre, .tiles = run_tiles};
-    if (layer->groups != 1 || !mgk_find_byte_form(layer, &direct->form) ||
-        !mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches)) {
+    *direct = (mgk_direct){.unit = UNIT,
+                           .lanes = LANES,
+                           .neighbours = 16 / LANES,
+                           .vectors = MGK_BLOCK_VECTORS,
+                           .convert = mgk_centre,
+                           .tiles = run_tiles};
+    mgk_find_byte_form(layer, &direct->form);
+    if (layer->groups != 1 || !mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches)) {
         return 0;
     }
     direct->flush = mgk_most_products(&direct->form, 8);
@@ -157,7 +161,7 @@ static int find(const mgk_qconv *layer, mgk_direct *direct)
     return direct->flush >= LEAST_FLUSH && direct->raw_bits != 0;
 }
 
-MGK_DIRECT_KERNEL(mgk_qconv_neon_mla, "neon-mla");
+MGK_DIRECT_KERNEL(mgk_qconv_neon_mla, "neon-mla", MGK_NEON);
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */
 #endif

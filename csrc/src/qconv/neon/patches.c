@@ -172,6 +172,17 @@ static uint8_t *interleave_4(const uint8_t *const *run, size_t at, size_t size, 
     return four + MGK_PATCHES * size;
 }
 
+static uint8_t *interleave_8(const uint8_t *const *run, size_t at, size_t size, uint8_t *four)
+{
+    for (size_t i = 0; i < size; i += VECTOR) {
+        const uint64x2x4_t x = {
+            {vreinterpretq_u64_u8(vld1q_u8(run[0] + at + i)), vreinterpretq_u64_u8(vld1q_u8(run[1] + at + i)),
+             vreinterpretq_u64_u8(vld1q_u8(run[2] + at + i)), vreinterpretq_u64_u8(vld1q_u8(run[3] + at + i))}};
+        vst4q_u64((uint64_t *)(void *)(four + MGK_PATCHES * i), x);
+    }
+    return four + MGK_PATCHES * size;
+}
+
 void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *p, const uint8_t *image, size_t pixel, uint8_t *four)
 {
     const mgk_geometry *g = &layer->geometry;
@@ -195,7 +206,8 @@ void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *p, const uint8_
             switch (p->unit) {
             case 1: four = interleave_1(run, at, p->padded_run, four); break;
             case 2: four = interleave_2(run, at, p->padded_run, four); break;
-            default: four = interleave_4(run, at, p->padded_run, four); break;
+            case 4: four = interleave_4(run, at, p->padded_run, four); break;
+            default: four = interleave_8(run, at, p->padded_run, four); break;
             }
         }
     }

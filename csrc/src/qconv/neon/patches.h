@@ -4,7 +4,7 @@
  * padding asks for. A patch: what one output pixel sees, kernel_height runs of kernel_width pixels, which are adjacent
  * in the image (with a horizontal dilation, kernel_height * kernel_width runs of one pixel), each run padded to whole
  * units. Four patches are interleaved unit by unit, [unit][4 pixels], so that LD4R broadcasts a unit of each to all
- * lanes of a register. Weights have zeros where runs were padded: what stands there in a patch does not matter.
+ * lanes of a register, or one load has them for products by lane. Weights have zeros where runs were padded: what stands there in a patch does not matter.
  *
  * A kernel of one pixel samples: its image has just the pixels it looks at. */
 #ifndef MGK_QCONV_NEON_PATCHES_H
@@ -22,7 +22,7 @@ typedef struct mgk_patches {
     size_t run_y, run_x;    /* between neighbouring runs, in pixels of the image */
     size_t run, padded_run; /* bytes of a run, without and with its padding */
     size_t size;            /* bytes of a patch, a multiple of the unit */
-    size_t unit;            /* 1, 2 or 4 bytes */
+    size_t unit;            /* 1, 2, 4 or 8 bytes */
 } mgk_patches;
 
 /* 0 where a size overflows. */

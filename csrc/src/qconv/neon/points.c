@@ -2,7 +2,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-#include "qconv/neon/direct.h"
+#include "qconv/neon/tile.h"
 
 enum { VECTOR = 16 };
 
@@ -23,28 +23,59 @@ static const uint8_t *find_codes(const mgk_qconv_run *run, size_t pixel)
     return y < c->height && x < c->width ? run->codes + (y * c->width + x) * c->in_channels : run->zero;
 }
 
-static void store_four(size_t unit, const int8x16_t value[MGK_PATCHES], uint8_t *four)
+static void find_four_codes(const mgk_qconv_run *run, size_t pixel, const uint8_t *codes[MGK_PATCHES])
+{
+    const mgk_conv2d *c = &run->layer->conv;
+    const size_t last = run->layer->geometry.out_pixels - 1;
+    const int same = c->stride_y == 1 && c->stride_x == 1 && run->layer->geometry.out_pixels == c->height * c->width;
+    if (same && last - pixel >= MGK_PATCHES - 1) { /* outputs are as inputs, there is no border */
+        codes[0] = run->codes + pixel * c->in_channels;
+        codes[1] = codes[0] + c->in_channels;
+        codes[2] = codes[1] + c->in_channels;
+        codes[3] = codes[2] + c->in_channels;
+        return;
+    }
+    for (size_t p = 0; p < MGK_PATCHES; p++) {
+        codes[p] = find_codes(run, pixel < last - p ? pixel + p : last);
+    }
+}
+
+MGK_INLINE void store_four(const size_t unit, const int8x16_t value[MGK_PATCHES], uint8_t *four)
 {
     if (unit == 2) {
         const int16x8x4_t x = {{vreinterpretq_s16_s8(value[0]), vreinterpretq_s16_s8(value[1]),
                                 vreinterpretq_s16_s8(value[2]), vreinterpretq_s16_s8(value[3])}};
         vst4q_s16((int16_t *)(void *)four, x);
-    } else {
+    } else if (unit == 4) {
         const int32x4x4_t x = {{vreinterpretq_s32_s8(value[0]), vreinterpretq_s32_s8(value[1]),
                                 vreinterpretq_s32_s8(value[2]), vreinterpretq_s32_s8(value[3])}};
         vst4q_s32((int32_t *)(void *)four, x);
+    } else {
+        const int64x2x4_t x = {{vreinterpretq_s64_s8(value[0]), vreinterpretq_s64_s8(value[1]),
+                                vreinterpretq_s64_s8(value[2]), vreinterpretq_s64_s8(value[3])}};
+        vst4q_s64((int64_t *)(void *)four, x);
     }
 }
 
-void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t pixel, uint8_t *four, int32_t *sums)
+/* 16 channels of four pixels: centred, interleaved, and each pixel's values added to its sums. */
+MGK_INLINE void make_vector(const size_t unit, const int adds, const uint8_t *const codes[MGK_PATCHES], size_t i,
+                            int8x16_t centre, uint8_t *four, int16x8_t sum[MGK_PATCHES])
 {
-    const size_t channels = run->layer->conv.in_channels;
-    const size_t pixels = run->layer->geometry.out_pixels;
-    const int8x16_t centre = vdupq_n_s8((int8_t)direct->form.centre);
-    const uint8_t *codes[MGK_PATCHES];
+    int8x16_t value[MGK_PATCHES];
+    for (int p = 0; p < MGK_PATCHES; p++) {
+        value[p] = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes[p] + i)), centre);
+        if (adds) {
+            sum[p] = vpadalq_s8(sum[p], value[p]);
+        }
+    }
+    store_four(unit, value, four + MGK_PATCHES * i);
+}
+
+MGK_INLINE void make_four(const size_t unit, const int adds, const uint8_t *const codes[MGK_PATCHES], size_t channels,
+                          int8x16_t centre, int32_t scale, uint8_t *four, int32_t *sums)
+{
     int32x4_t total[MGK_PATCHES];
-    for (size_t p = 0; p < MGK_PATCHES; p++) {
-        codes[p] = find_codes(run, pixel + p < pixels ? pixel + p : pixels - 1);
+    for (int p = 0; p < MGK_PATCHES; p++) {
         total[p] = vdupq_n_s32(0);
     }
     for (size_t i = 0; i < channels;) {
@@ -55,19 +86,39 @@ void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t 
             sum[p] = vdupq_n_s16(0);
         }
         for (; i < end; i += VECTOR) {
-            int8x16_t value[MGK_PATCHES];
-            for (int p = 0; p < MGK_PATCHES; p++) {
-                value[p] = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes[p] + i)), centre);
-                sum[p] = vpadalq_s8(sum[p], value[p]);
-            }
-            store_four(direct->unit, value, four + MGK_PATCHES * i);
+            make_vector(unit, adds, codes, i, centre, four, sum);
         }
         for (int p = 0; p < MGK_PATCHES; p++) {
             total[p] = vpadalq_s16(total[p], sum[p]);
         }
     }
-    const int32x4_t all = vpaddq_s32(vpaddq_s32(total[0], total[1]), vpaddq_s32(total[2], total[3]));
-    vst1q_s32(sums, vmulq_n_s32(all, direct->form.base));
+    if (adds) {
+        const int32x4_t all = vpaddq_s32(vpaddq_s32(total[0], total[1]), vpaddq_s32(total[2], total[3]));
+        vst1q_s32(sums, vmulq_n_s32(all, scale));
+    }
+}
+
+void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t pixel, uint8_t *four, int32_t *sums)
+{
+    const size_t channels = run->layer->conv.in_channels;
+    const int8x16_t centre = vdupq_n_s8((int8_t)direct->form.centre);
+    const int32_t base = direct->form.base;
+    const uint8_t *codes[MGK_PATCHES];
+    find_four_codes(run, pixel, codes);
+    if (base == 0) {
+        vst1q_s32(sums, vdupq_n_s32(0));
+        switch (direct->unit) {
+        case 2: make_four(2, 0, codes, channels, centre, 0, four, sums); break;
+        case 4: make_four(4, 0, codes, channels, centre, 0, four, sums); break;
+        default: make_four(8, 0, codes, channels, centre, 0, four, sums); break;
+        }
+        return;
+    }
+    switch (direct->unit) {
+    case 2: make_four(2, 1, codes, channels, centre, base, four, sums); break;
+    case 4: make_four(4, 1, codes, channels, centre, base, four, sums); break;
+    default: make_four(8, 1, codes, channels, centre, base, four, sums); break;
+    }
 }
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */

@@ -67,9 +67,10 @@ static int find(const mgk_qconv *layer, polyphase *d)
     const mgk_conv2d *c = &layer->conv;
     int32_t low, high;
     memset(d, 0, sizeof *d);
+    mgk_find_byte_form(layer, &d->form);
     if (layer->groups != 1 || c->kernel_height != 3 || c->kernel_width != 3 || c->stride_y != 2 || c->stride_x != 2 ||
         c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels % VECTOR != 0 || layer->bipolar ||
-        !mgk_find_byte_form(layer, &d->form) || mgk_direct_raw(layer, &d->form, &low, &high) != 16 ||
+        mgk_direct_raw(layer, &d->form, &low, &high) != 16 ||
         !mgk_find_patches(layer, c->in_channels, 2, &d->patches)) {
         return 0;
     }

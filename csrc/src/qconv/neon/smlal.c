@@ -82,17 +82,22 @@ static void run_tiles(const mgk_tiles *t)
 static int find(const mgk_qconv *layer, mgk_direct *direct)
 {
     int32_t low, high;
-    *direct = (mgk_direct){
-        .unit = UNIT, .lanes = LANES, .vectors = VECTORS, .convert = mgk_centre, .tiles = run_tiles, .raw_bits = 32};
-    if (layer->groups != 1 || !mgk_find_byte_form(layer, &direct->form) ||
-        !mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches)) {
+    *direct = (mgk_direct){.unit = UNIT,
+                           .lanes = LANES,
+                           .neighbours = 16 / LANES,
+                           .vectors = VECTORS,
+                           .convert = mgk_centre,
+                           .tiles = run_tiles,
+                           .raw_bits = 32};
+    mgk_find_byte_form(layer, &direct->form);
+    if (layer->groups != 1 || !mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches)) {
         return 0;
     }
     direct->flush = mgk_most_products(&direct->form, 16);
     return mgk_direct_raw(layer, &direct->form, &low, &high) != 0;
 }
 
-MGK_DIRECT_KERNEL(mgk_qconv_neon_smlal, "neon-smlal");
+MGK_DIRECT_KERNEL(mgk_qconv_neon_smlal, "neon-smlal", MGK_NEON);
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */
 #endif
