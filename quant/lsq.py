@@ -33,6 +33,7 @@ from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
 from quant.rules import forward_of, jvp_of, sum_partials, vjp_of
+from quant.smallest import keep_positive
 
 __all__ = ["LSQ", "codes", "hard", "hard_vjp", "levels", "partials"]
 
@@ -248,8 +249,8 @@ class LSQ(Quantizer):
         return levels(self.s.data, bits=self.bits, signed=self.signed)
 
     def project(self) -> None:
-        """s at least 1e-6."""
-        np.maximum(self.s.data, 1e-6, out=self.s.data)
+        """s at least 2^-60."""
+        keep_positive(self.s.data)
 
 
 def _arguments(bits: int, role: Role) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:

@@ -41,6 +41,7 @@ from quant.lsq import bounds, check_step
 from quant.method import ROLES, Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
 from quant.rules import forward_of, jvp_of, sum_partials, vjp_of
+from quant.smallest import keep_positive
 
 __all__ = ["LSQPlus", "codes", "hard", "hard_vjp", "levels", "partials"]
 
@@ -270,8 +271,8 @@ class LSQPlus(Quantizer):
         return levels(self.s.data, self.c.data, bits=self.bits, signed=self.signed)
 
     def project(self) -> None:
-        """s at least 1e-6."""
-        np.maximum(self.s.data, 1e-6, out=self.s.data)
+        """s at least 2^-60."""
+        keep_positive(self.s.data)
 
 
 def _three_deviations(x: np.ndarray) -> float:

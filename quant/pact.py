@@ -35,6 +35,7 @@ from quant.draw import draw_bits
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
 from quant.rules import forward_of, jvp_of, sum_partials, vjp_of
+from quant.smallest import keep_positive
 
 __all__ = ["PACT", "clip_partials", "clipped", "codes", "hard", "hard_vjp", "levels", "partials"]
 
@@ -278,8 +279,8 @@ class PACT(Quantizer):
         return (self.a * self.a).sum() * (0.5 * self.penalty_weight)
 
     def project(self) -> None:
-        """a at least 1e-6."""
-        np.maximum(self.a.data, 1e-6, out=self.a.data)
+        """a at least 2^-60."""
+        keep_positive(self.a.data)
 
 
 def _make(bits: int, role: Role, **options: Any) -> PACT:

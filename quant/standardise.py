@@ -8,7 +8,8 @@ standard deviation is the unbiased one, as in the implementations of the methods
     weight_standardise_frozen    mean and std are constants: dx = gy / std                            (DAQ, APoT)
     weight_standardise           the derivative: dx = (gy - mean(gy) - y sum(gy y)/(count - 1)) / std  (IR-Net)
 
-A filter that holds NaN or an infinity becomes NaN.
+A filter that holds NaN or an infinity becomes NaN. Where the standard deviation is so small that 1 / std is beyond the
+dtype (below 2^-128 in float32, 2^-1024 in float64), so are the gradients: they are infinite.
 """
 
 from __future__ import annotations

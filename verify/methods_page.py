@@ -54,6 +54,10 @@ folded = fold_batch_norm(model)  # for evaluation and export
 `functools.partial(quant.nn.set_progress, model)`, for the methods with a schedule (QN's T, IR-Net's t); and as
 `objective` a factor or penalty of the loss: DDQ's memory (`quant/ddq/memory.py`), PACT's and DSQ's L2 penalties
 (`quant.nn.penalty`).
+
+Steps and ranges that an optimizer moves to zero or beyond are brought back by `project`, which leaves data of any scale
+above 2^-60 alone. A gradient that is larger than its dtype can hold (where weights of subnormal size are divided by
+their deviation, or by the width of their range) is infinite.
 """
 
 

@@ -16,6 +16,7 @@ from quant.calibration import require_finite
 from quant.domain import refuse_nan
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
+from quant.smallest import keep_positive
 from quant.standardise import mean_and_std, standardise
 
 __all__ = ["APoT"]
@@ -80,8 +81,8 @@ class APoT(Quantizer):
         return levels(self.a.data, bits=self.bits, signed=self.signed)
 
     def project(self) -> None:
-        """a at least 1e-6."""
-        np.maximum(self.a.data, 1e-6, out=self.a.data)
+        """a at least 2^-60."""
+        keep_positive(self.a.data)
 
 
 def _arguments(bits: int, role: Role) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:

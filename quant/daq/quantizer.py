@@ -21,6 +21,7 @@ from quant.daq.functions import (
 from quant.domain import check_bits, refuse_nan
 from quant.method import ROLES, Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
+from quant.smallest import keep_positive, smallest_width
 from quant.standardise import mean_and_std, standardise
 
 __all__ = ["DAQ"]
@@ -124,15 +125,15 @@ class DAQ(Quantizer):
         return levels(*self.ends(), bits=self.bits, signed=self.signed)
 
     def project(self) -> None:
-        """u of activations at least 1e-6; u - l of weights at least 1e-6 of the larger one (at least of 1).
+        """u of activations at least 2^-60; u - l of weights at least 1e-6 of the larger one (at least 2^-60).
 
         A range of weights that is smaller is opened around its middle.
         """
         if not self.signed:
-            np.maximum(self.u.data, 1e-6, out=self.u.data)
+            keep_positive(self.u.data)
             return
         l, u = (end.astype(np.float64) for end in self.ends())
-        gap = 1e-6 * np.maximum(1, np.maximum(np.abs(l), np.abs(u)))
+        gap = smallest_width(l, u)
         closed = u - l < gap
         middle = 0.5 * (l + u)
         self.l.data[...], self.u.data[...] = np.where(closed, middle - gap, l), np.where(closed, middle + gap, u)

@@ -23,6 +23,7 @@ from quant.dsq.functions import (
 )
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
+from quant.smallest import smallest_width
 
 __all__ = ["DSQ"]
 
@@ -207,9 +208,9 @@ class DSQ(Quantizer):
         return (self.alpha * self.alpha).sum() * (0.5 * self.alpha_penalty)
 
     def _open(self) -> None:
-        """l < u by a gap of 1e-6 of the larger one (at least of 1)."""
+        """l < u by ``smallest_width``, around their middle."""
         l, u = (np.asarray(p, np.float64) for p in self.parameters_now()[:2])
-        gap = 1e-6 * np.maximum(1.0, np.maximum(np.abs(l), np.abs(u)))
+        gap = smallest_width(l, u)
         narrow = u - l < gap
         if self.range == "free":
             middle = 0.5 * (l + u)
@@ -218,7 +219,7 @@ class DSQ(Quantizer):
             self._set(l, np.where(narrow, gap, u))
 
     def project(self) -> None:
-        """l < u by a gap of 1e-6 of the larger one (at least of 1), alpha from its bound to 0.5."""
+        """l < u by 1e-6 of the larger one (at least 2^-60), alpha from its bound to 0.5."""
         self._open()
         low: Any = 1e-6
         if self.alpha_bound == "k<=1000":

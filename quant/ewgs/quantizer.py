@@ -18,6 +18,7 @@ from quant.domain import check_bits, check_range
 from quant.ewgs.functions import DELTA, WIDTHS, check_delta, codes, delta_of_traces, levels
 from quant.method import Method, Role, register_method
 from quant.quantizer import Quantizer, check_dtype, check_option, parameter_shape
+from quant.smallest import smallest_width
 from quant.standardise import mean_and_std
 
 __all__ = ["EWGS"]
@@ -130,9 +131,9 @@ class EWGS(Quantizer):
         return levels(*self.parameters_now(), **self._options())
 
     def project(self) -> None:
-        """u - l at least 1e-6 of the larger end (at least of 1); where it is not, both move apart from their middle."""
+        """u - l at least 1e-6 of the larger end (at least 2^-60), opened around their middle."""
         l, u = self.parameters_now()
-        gap = 1e-6 * np.maximum(1, np.maximum(np.abs(l), np.abs(u)))
+        gap = smallest_width(l, u)
         crossed = u - l < gap
         middle = 0.5 * (l + u) if self.range == "free" else 0 * u
         self.u.data[...] = np.where(crossed, middle + gap, u)

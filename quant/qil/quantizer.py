@@ -14,6 +14,7 @@ from quant.calibration import for_each_channel, least_squares_range, require_fin
 from quant.method import Method, Role, register_method
 from quant.qil.functions import SIGNED, UNSIGNED, check_interval, codes, hard, levels, steps_of
 from quant.quantizer import Quantizer, check_dtype, parameter_shape
+from quant.smallest import smallest_width
 
 __all__ = ["QIL"]
 
@@ -73,9 +74,9 @@ class QIL(Quantizer):
         return levels(*self.parameters_now(), bits=self.bits, signed=self.signed)
 
     def project(self) -> None:
-        """d at least 1e-6 of |c| (at least of 1), gamma at least 0.01, and c >= d for weights."""
+        """d at least 1e-6 of |c| (at least 2^-60), gamma at least 0.01, and c >= d for weights."""
         c, d, gamma = self.parameters_now()
-        np.maximum(d, 1e-6 * np.maximum(np.abs(c), 1), out=d)
+        np.maximum(d, smallest_width(c, c), out=d)
         np.maximum(gamma, 0.01, out=gamma)
         if self.signed:
             np.maximum(c, d, out=c)

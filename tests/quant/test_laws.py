@@ -126,6 +126,20 @@ def test_the_evaluated_value_is_the_level_of_the_code(
 
 @each_case
 @few
+@given(data=st.data(), seed=SEEDS, dtype=DTYPES, exponent=st.integers(-40, 40))
+def test_projection_leaves_parameters_alone_that_data_of_any_scale_started(
+    name: str, role: str, data: st.DataObject, seed: int, dtype: Dtype, exponent: int
+) -> None:
+    bits = data.draw(drawn_widths(name, role))
+    module = quantizer(name, role, bits, sample(role, seed, dtype) * dtype(2.0**exponent))
+    started = {key: value.copy() for key, value in module.state().items()}
+    module.project()
+    for key, value in module.state().items():
+        assert np.array_equal(value, started[key]), key
+
+
+@each_case
+@few
 @given(data=st.data(), seed=SEEDS)
 def test_elements_may_be_permuted(name: str, role: str, data: st.DataObject, seed: int) -> None:
     """Exactly where element depends on element alone; otherwise but for the rounding of sums in another order."""

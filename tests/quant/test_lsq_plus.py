@@ -126,7 +126,7 @@ def test_projection_and_evaluation() -> None:
     quantizer = LSQPlus(3, dtype=np.float64)
     quantizer.s.data[...], quantizer.c.data[...] = -1.0, -0.2
     quantizer.project()
-    assert (quantizer.s.data, quantizer.c.data) == (1e-6, -0.2)
+    assert (quantizer.s.data, quantizer.c.data) == (2.0**-60, -0.2)
     quantizer.s.data[...] = 0.3
     quantizer.project()
     assert quantizer.s.data == 0.3

@@ -150,3 +150,15 @@ def test_slips_are_caught() -> None:
             judge(mutant, 1)
     judge(true, 1)
     judge(frozen, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_beyond_the_dtype_is_infinite(dtype: type) -> None:
+    """Of numbers as small as subnormals 1 / std is larger than any float; the values are those of any other scale."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = Tensor(np.array([-3, 1, 2], dtype) * tiny, requires_grad=True)
+    y = apply("weight_standardise_frozen", x)
+    assert np.array_equal(y.data, standardise(np.array([-3, 1, 2], dtype)))
+    y.backward(np.array([1, -1, 0.5], dtype))
+    assert x.grad is not None
+    assert x.grad.tolist() == [np.inf, -np.inf, np.inf]

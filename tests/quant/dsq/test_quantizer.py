@@ -15,13 +15,15 @@ from quant.dsq import kernels as dsq_kernels
 PATHS = [name for name, number in backend.PATHS.items() if kernels.native().lib.mgk_has_path(number)]
 
 
-@pytest.mark.parametrize(("l", "u"), [(1000, -1000), (1003, -997), (1000, 999), (-1e6, -1e6), (1000, 1000), (2e-7, 0)])
+@pytest.mark.parametrize(
+    ("l", "u"), [(1000, -1000), (1003, -997), (1000, 999), (-1e6, -1e6), (1000, 1000), (2e-7, 0), (0, 0)]
+)
 def test_a_crossed_range_is_opened_around_its_centre(l: float, u: float) -> None:
     quantizer = DSQ(2, "free")
     quantizer.l.data[...], quantizer.u.data[...] = l, u
     quantizer.project()
     low, high = float(quantizer.l.data), float(quantizer.u.data)
-    size = max(1.0, abs(l), abs(u))
+    size = max(1e6 * 2.0**-60, abs(l), abs(u))
     assert high - low >= 1e-6 * size
     assert high - low <= 4e-6 * size
     assert (low + high) / 2 == pytest.approx((l + u) / 2, abs=1e-7 * size)
