@@ -14,7 +14,7 @@ PEER_TESTS := tests/verify/peers tests/verify/oracle tests/verify/gradients/test
   tests/minigrad/ops/test_against_torch.py
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign peers bench fuzz sizes clean
+.PHONY: demo test setup lint ctest pytest campaign peers bench figures fuzz sizes clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -77,6 +77,11 @@ peers: .venv/peers/installed
 bench: setup
 	@$(BIN)/minigrad bench kernels
 	@$(BIN)/minigrad bench floats
+
+# The figures and the plot of docs/kernels.md, measured again.
+figures: setup
+	@$(BIN)/minigrad bench kernels --no-host --json docs/kernels.json --plot docs/kernels.png
+	@$(BIN)/python -m verify.kernels.bench.page
 
 # Every public C function with arbitrary arguments, under sanitizers: guided by coverage where there is clang.
 FUZZ_SECONDS ?= 60

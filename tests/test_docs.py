@@ -33,7 +33,7 @@ def test_the_commands_exist(page: str) -> None:
         if not words or words[0] != "minigrad":
             continue
         options = {word for word in words if word.startswith("--")}
-        depth = 3 if words[1] in ("verify", "oracle") else 2
+        depth = 3 if words[1] in ("verify", "oracle", "bench") else 2
         shown = CliRunner().invoke(cli.app, [*words[1:depth], "--help"], env={"COLUMNS": "200"})
         assert shown.exit_code == 0, line
         assert all(option in shown.output for option in options), line
