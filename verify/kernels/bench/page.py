@@ -18,13 +18,15 @@ PAGE, RECORD = _DOCS / "kernels.md", _DOCS / "kernels.json"
 
 #: By name: the path, and what a kernel takes and does. A test holds the names and paths against the builds' tables.
 KERNELS = {
-    "neon-bits": ("neon", "1-bit activations and weights, any shape", "AND, bit count, addition"),
+    "neon-bits": ("neon", "1-bit activations and weights", "AND, bit count, addition"),
     "dotprod-winograd": ("dotprod", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on SDOT"),
+    "i8mm-direct": ("i8mm", "up to 8 bits", "SMMLA: 2 by 2 sums of 8 products an instruction"),
+    "dotprod-direct": ("dotprod", "up to 8 bits", "SDOT: 4 sums of 4 products an instruction"),
     "neon-winograd": ("neon", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) in lanes of 8 bits"),
     "neon-polyphase": ("neon", "3x3 with stride 2, 2 bits", "polyphase F(2, 2): 25 products for 36"),
-    "neon-mla": ("neon", "up to 3 bits, any shape", "8-bit multiply-add, several products before a flush"),
-    "neon-pairs": ("neon", "4 bits, any shape", "two 8-bit products before a flush"),
-    "neon-smlal": ("neon", "up to 8 bits, any shape", "16-bit products, 32-bit sums"),
+    "neon-mla": ("neon", "up to 3 bits", "8-bit multiply-add, several products before a flush"),
+    "neon-pairs": ("neon", "4 bits", "two 8-bit products before a flush"),
+    "neon-smlal": ("neon", "up to 8 bits", "16-bit products, 32-bit sums"),
     "neon-depthwise": ("neon", "depthwise, up to 8 bits", "the narrowest lanes that hold a sum"),
     "vnni-winograd": ("vnni", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on VPDPBUSD"),
     "avx2-winograd": ("avx2", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on VPMADDUBSW"),
