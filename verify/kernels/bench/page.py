@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from verify.kernels.bench.record import Record, read_record
-from verify.kernels.bench.table import TITLES, bound_rows, instruction_rows, markdown, plain_rows
+from verify.kernels.bench.table import TITLES, Rows, bound_rows, instruction_rows, markdown, plain_rows
 
 __all__ = ["KERNELS", "PAGE", "RECORD", "main", "render"]
 
@@ -36,7 +36,7 @@ KERNELS = {
 
 def render(page: str, record: Record) -> str:
     """The page with its tables made again."""
-    rows = [("kernel", "path", "takes", "does"), *((name, *about) for name, about in KERNELS.items())]
+    rows: Rows = [("kernel", "path", "takes", "does"), *((name, *about) for name, about in KERNELS.items())]
     page = _replace(page, "kernels", markdown(rows))
     return _replace(page, "figures", _figures(record))
 
