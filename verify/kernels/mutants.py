@@ -85,6 +85,13 @@ MUTANTS = (
         "mgk_patch_tap(&direct->patches, layer, ky, kx + 1 < c->kernel_width ? kx : 0)",
         "neon",
     ),
+    Mutant(
+        "complements not taken off",
+        _NEON + "direct_weights.c",
+        "offset -= form->scale * stored;",
+        "offset += form->scale * stored;",
+        "neon",
+    ),
     Mutant("patch sums forgotten", _NEON + "direct.c", "if (direct->form.base != 0) {", "if (0) {", "neon"),
     Mutant(
         "pixels of the last four not computed",

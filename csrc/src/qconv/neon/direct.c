@@ -116,7 +116,7 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
             if (pointwise) {
                 mgk_four_points(run, direct, pixel, four, w.patch_sums + pixel);
             } else {
-                mgk_four_patches(layer, p, w.image, pixel, four);
+                mgk_four_patches(layer, p, w.image, pixel, direct->form.complement, four);
             }
         }
         run_blocks(run, direct, &tiles);

@@ -5,7 +5,8 @@
  * where value, what the image holds, is code - centre; the border holds the channel's code of zero. Then
  *     accumulator = sum of weight * value + sum of weight * (centre - zero)
  *                 = scale * sum of stored * value + base * sum of value + offset[out channel],
- * and the raw sum is the first two terms: a product of matrices, and one sum a pixel. */
+ * and the raw sum is the first two terms: a product of matrices, and one sum a pixel. Where a value is stored as its
+ * complement, scale * stored is added to the raw sum, and taken off the offset. */
 #ifndef MGK_QCONV_NEON_DIRECT_H
 #define MGK_QCONV_NEON_DIRECT_H
 
@@ -17,6 +18,7 @@ typedef struct mgk_direct_form {
     int32_t value_low, value_high;   /* of an activation */
     int32_t product_low, product_high;
     int32_t term_low, term_high; /* of weight * value */
+    int complement; /* 1: of every four bytes of a patch the third and the fourth are ~value, see smlal.c */
 } mgk_direct_form;
 
 /* The most a number of terms may be: sums of so many stay within [-2^(bits - 1), 2^(bits - 1)). */

@@ -99,8 +99,12 @@ int mgk_direct_raw(const mgk_qconv *layer, const mgk_direct_form *form, int32_t 
     if (layer->geometry.row_length > INT32_MAX / 65536) {
         return 0;
     }
-    const int64_t sum_low = terms * form->term_low;
-    const int64_t sum_high = terms * form->term_high;
+    int64_t sum_low = terms * form->term_low;
+    int64_t sum_high = terms * form->term_high;
+    if (form->complement) {
+        sum_low += terms * form->scale * form->stored_low;
+        sum_high += terms * form->scale * form->stored_high;
+    }
     if (sum_low < -most || sum_high > most) {
         return 0;
     }

@@ -37,6 +37,9 @@ void mgk_direct_prepare_bytes(const mgk_qconv_weights *weights, const mgk_direct
                     const int32_t stored = (weight - form->base) / form->scale;
                     section[mgk_direct_find_weight(layer, direct, out, tap + i)] = (uint8_t)stored;
                     offset += weight * (form->centre - (layer->has_zero ? weights->zero[i] : 0));
+                    if (form->complement && (tap + i) % 4 >= 2) {
+                        offset -= form->scale * stored;
+                    }
                 }
             }
         }

@@ -161,12 +161,14 @@ static uint8_t *interleave_2(const uint8_t *const *run, size_t at, size_t size, 
     return four + MGK_PATCHES * size;
 }
 
-static uint8_t *interleave_4(const uint8_t *const *run, size_t at, size_t size, uint8_t *four)
+static uint8_t *interleave_4(const uint8_t *const *run, size_t at, size_t size, int complement, uint8_t *four)
 {
+    const uint32x4_t flip = vdupq_n_u32(complement ? 0xffff0000u : 0); /* lanes and bytes in little endian */
     for (size_t i = 0; i < size; i += VECTOR) {
-        const uint32x4x4_t x = {
-            {vreinterpretq_u32_u8(vld1q_u8(run[0] + at + i)), vreinterpretq_u32_u8(vld1q_u8(run[1] + at + i)),
-             vreinterpretq_u32_u8(vld1q_u8(run[2] + at + i)), vreinterpretq_u32_u8(vld1q_u8(run[3] + at + i))}};
+        const uint32x4x4_t x = {{veorq_u32(vreinterpretq_u32_u8(vld1q_u8(run[0] + at + i)), flip),
+                                 veorq_u32(vreinterpretq_u32_u8(vld1q_u8(run[1] + at + i)), flip),
+                                 veorq_u32(vreinterpretq_u32_u8(vld1q_u8(run[2] + at + i)), flip),
+                                 veorq_u32(vreinterpretq_u32_u8(vld1q_u8(run[3] + at + i)), flip)}};
         vst4q_u32((uint32_t *)(void *)(four + MGK_PATCHES * i), x);
     }
     return four + MGK_PATCHES * size;
@@ -183,7 +185,8 @@ static uint8_t *interleave_8(const uint8_t *const *run, size_t at, size_t size, 
     return four + MGK_PATCHES * size;
 }
 
-void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *p, const uint8_t *image, size_t pixel, uint8_t *four)
+void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *p, const uint8_t *image, size_t pixel, int complement,
+                      uint8_t *four)
 {
     const mgk_geometry *g = &layer->geometry;
     const uint8_t *run[MGK_PATCHES];
@@ -206,7 +209,7 @@ void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *p, const uint8_
             switch (p->unit) {
             case 1: four = interleave_1(run, at, p->padded_run, four); break;
             case 2: four = interleave_2(run, at, p->padded_run, four); break;
-            case 4: four = interleave_4(run, at, p->padded_run, four); break;
+            case 4: four = interleave_4(run, at, p->padded_run, complement, four); break;
             default: four = interleave_8(run, at, p->padded_run, four); break;
             }
         }

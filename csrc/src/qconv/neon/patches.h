@@ -50,8 +50,9 @@ void mgk_make_image(const mgk_qconv_run *run, const mgk_patches *patches, mgk_co
 void mgk_sum_patches(const mgk_qconv *layer, const mgk_patches *patches, const int32_t *sums, int32_t scale,
                      int32_t *columns, int32_t *patch_sums);
 
-/* Patches of the output pixels from pixel on; those beyond the last pixel are copies of the last one's. */
+/* Patches of the output pixels from pixel on; those beyond the last pixel are copies of the last one's. complement: of
+ * each unit of 4 bytes, the third and the fourth are complemented. */
 void mgk_four_patches(const mgk_qconv *layer, const mgk_patches *patches, const uint8_t *image, size_t pixel,
-                      uint8_t *four);
+                      int complement, uint8_t *four);
 
 #endif

@@ -58,21 +58,27 @@ MGK_INLINE void store_four(const size_t unit, const int8x16_t value[MGK_PATCHES]
 }
 
 /* 16 channels of four pixels: centred, interleaved, and each pixel's values added to its sums. */
-MGK_INLINE void make_vector(const size_t unit, const int adds, const uint8_t *const codes[MGK_PATCHES], size_t i,
-                            int8x16_t centre, uint8_t *four, int16x8_t sum[MGK_PATCHES])
+MGK_INLINE void make_vector(const size_t unit, const int adds, const int complement,
+                            const uint8_t *const codes[MGK_PATCHES], size_t i, int8x16_t centre, uint8_t *four,
+                            int16x8_t sum[MGK_PATCHES])
 {
+    const int8x16_t flip = vreinterpretq_s8_u32(vdupq_n_u32(0xffff0000u));
     int8x16_t value[MGK_PATCHES];
     for (int p = 0; p < MGK_PATCHES; p++) {
         value[p] = vsubq_s8(vreinterpretq_s8_u8(vld1q_u8(codes[p] + i)), centre);
         if (adds) {
             sum[p] = vpadalq_s8(sum[p], value[p]);
         }
+        if (complement) {
+            value[p] = veorq_s8(value[p], flip);
+        }
     }
     store_four(unit, value, four + MGK_PATCHES * i);
 }
 
-MGK_INLINE void make_four(const size_t unit, const int adds, const uint8_t *const codes[MGK_PATCHES], size_t channels,
-                          int8x16_t centre, int32_t scale, uint8_t *four, int32_t *sums)
+MGK_INLINE void make_four(const size_t unit, const int adds, const int complement,
+                          const uint8_t *const codes[MGK_PATCHES], size_t channels, int8x16_t centre, int32_t scale,
+                          uint8_t *four, int32_t *sums)
 {
     int32x4_t total[MGK_PATCHES];
     for (int p = 0; p < MGK_PATCHES; p++) {
@@ -86,7 +92,7 @@ MGK_INLINE void make_four(const size_t unit, const int adds, const uint8_t *cons
             sum[p] = vdupq_n_s16(0);
         }
         for (; i < end; i += VECTOR) {
-            make_vector(unit, adds, codes, i, centre, four, sum);
+            make_vector(unit, adds, complement, codes, i, centre, four, sum);
         }
         for (int p = 0; p < MGK_PATCHES; p++) {
             total[p] = vpadalq_s16(total[p], sum[p]);
@@ -105,19 +111,19 @@ void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t 
     const int32_t base = direct->form.base;
     const uint8_t *codes[MGK_PATCHES];
     find_four_codes(run, pixel, codes);
-    if (base == 0) {
-        vst1q_s32(sums, vdupq_n_s32(0));
-        switch (direct->unit) {
-        case 2: make_four(2, 0, codes, channels, centre, 0, four, sums); break;
-        case 4: make_four(4, 0, codes, channels, centre, 0, four, sums); break;
-        default: make_four(8, 0, codes, channels, centre, 0, four, sums); break;
-        }
-        return;
-    }
-    switch (direct->unit) {
-    case 2: make_four(2, 1, codes, channels, centre, base, four, sums); break;
-    case 4: make_four(4, 1, codes, channels, centre, base, four, sums); break;
-    default: make_four(8, 1, codes, channels, centre, base, four, sums); break;
+    vst1q_s32(sums, vdupq_n_s32(0)); /* what they are where there is no base */
+    if (direct->unit == 2) {
+        make_four(2, 1, 0, codes, channels, centre, base, four, sums);
+    } else if (direct->unit == 4 && direct->form.complement) {
+        make_four(4, 1, 1, codes, channels, centre, base, four, sums);
+    } else if (direct->unit == 4 && base == 0) {
+        make_four(4, 0, 0, codes, channels, centre, base, four, sums);
+    } else if (direct->unit == 4) {
+        make_four(4, 1, 0, codes, channels, centre, base, four, sums);
+    } else if (base == 0) {
+        make_four(8, 0, 0, codes, channels, centre, base, four, sums);
+    } else {
+        make_four(8, 1, 0, codes, channels, centre, base, four, sums);
     }
 }
 #else
