@@ -12,12 +12,19 @@ typedef struct workspace {
     size_t size, fours;
 } workspace;
 
+/* Of raw sums. A group's last vectors may pass the end of the next one, or of the row. */
+static size_t find_pitch(const mgk_qconv *layer)
+{
+    size_t pitch = mgk_round_up(layer->conv.out_channels, MGK_CHANNEL_BLOCK);
+    return layer->groups == 1 || (pitch != 0 && mgk_add(&pitch, MGK_CHANNEL_BLOCK)) ? pitch : 0;
+}
+
 static int lay_out(const mgk_qconv *layer, const mgk_direct *direct, uint8_t *base, workspace *w)
 {
     const mgk_patches *p = &direct->patches;
     const size_t four = mgk_four_patches_size(p);
     size_t outside, image, sums, columns, patch_sums, patches, raw;
-    size_t pitch = mgk_round_up(layer->conv.out_channels, MGK_CHANNEL_BLOCK);
+    size_t pitch = find_pitch(layer);
     w->fours = PATCH_BYTES / four;
     w->fours = w->fours < 1 ? 1 : w->fours > MOST_FOURS ? MOST_FOURS : w->fours;
     w->size = 0;
@@ -46,15 +53,17 @@ size_t mgk_direct_workspace_size(const mgk_qconv *layer, const mgk_direct *direc
     return lay_out(layer, direct, NULL, &w) ? w.size : 0;
 }
 
-static void run_blocks(const mgk_qconv_run *run, const mgk_direct *direct, mgk_tiles *tiles)
+/* The output channels of a group; groups come in their order, as vectors of one may reach into the next. */
+static void run_blocks(const mgk_qconv_run *run, const mgk_direct *direct, size_t group, mgk_tiles *tiles)
 {
     const size_t block = direct->vectors * direct->lanes;
-    const size_t channels = mgk_round_up(run->layer->conv.out_channels, direct->lanes);
+    const size_t outputs = mgk_group_outputs(run->layer);
+    const size_t channels = mgk_round_up(outputs, direct->lanes);
     uint8_t *const raw = tiles->raw;
-    tiles->weights = run->weights;
+    tiles->weights = run->weights + group * channels * direct->patches.size;
     for (size_t c = 0; c < channels; c += block) {
         tiles->vectors = (channels - c < block ? channels - c : block) / direct->lanes;
-        tiles->raw = raw + c * (size_t)(direct->raw_bits / 8);
+        tiles->raw = raw + (group * outputs + c) * (size_t)(direct->raw_bits / 8);
         direct->tiles(tiles);
         tiles->weights += tiles->vectors * direct->lanes * direct->patches.size;
     }
@@ -104,22 +113,25 @@ void mgk_direct_run(const mgk_qconv_run *run, const mgk_direct *direct)
                        .scale = direct->form.scale,
                        .plain = direct->form.scale == 1 && direct->form.base == 0,
                        .raw = w.raw,
-                       .pitch = mgk_round_up(layer->conv.out_channels, MGK_CHANNEL_BLOCK),
+                       .pitch = find_pitch(layer),
                        .raw_bits = direct->raw_bits};
     for (size_t begin = 0; begin < pixels; begin += w.fours * MGK_PATCHES) {
         const size_t left = pixels - begin < w.fours * MGK_PATCHES ? pixels - begin : w.fours * MGK_PATCHES;
         tiles.fours = (left + MGK_PATCHES - 1) / MGK_PATCHES;
         tiles.bias = w.patch_sums + begin;
-        for (size_t i = 0; i < tiles.fours; i++) {
-            const size_t pixel = begin + i * MGK_PATCHES;
-            uint8_t *four = w.patches + i * tiles.four_size;
-            if (pointwise) {
-                mgk_four_points(run, direct, pixel, four, w.patch_sums + pixel);
-            } else {
-                mgk_four_patches(layer, p, w.image, pixel, direct->form.complement, four);
+        for (size_t group = 0; group < layer->groups; group++) {
+            for (size_t i = 0; i < tiles.fours; i++) {
+                const size_t pixel = begin + i * MGK_PATCHES;
+                uint8_t *four = w.patches + i * tiles.four_size;
+                if (pointwise) {
+                    mgk_four_points(run, direct, pixel, four, w.patch_sums + pixel);
+                } else {
+                    mgk_four_patches(layer, p, w.image + group * (layer->conv.in_channels / layer->groups), pixel,
+                                     direct->form.complement, four);
+                }
             }
+            run_blocks(run, direct, group, &tiles);
         }
-        run_blocks(run, direct, &tiles);
         if (direct->correct != NULL) {
             direct->correct(run, direct, &tiles, begin, left);
         }

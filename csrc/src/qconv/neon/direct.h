@@ -77,6 +77,18 @@ static inline int mgk_take(size_t *used, size_t count, size_t element, size_t *o
     return fits && *used != 0;
 }
 
+/* Output channels of a group. */
+static inline size_t mgk_group_outputs(const mgk_qconv *layer)
+{
+    return layer->conv.out_channels / layer->groups;
+}
+
+/* Whether the walk takes the layer's groups: one, or several of some channels each where patches have no sums to add. */
+static inline int mgk_takes_groups(const mgk_qconv *layer, const mgk_direct_form *form)
+{
+    return layer->groups == 1 || (form->base == 0 && layer->conv.in_channels > layer->groups);
+}
+
 /* The members of a kernel's record, given what its own find function filled in. */
 size_t mgk_direct_weights_size(const mgk_qconv *layer, const mgk_direct *direct);
 /* Where a byte of a patch, for an output channel, is among the weights. */

@@ -14,7 +14,7 @@ int mgk_find_patches(const mgk_qconv *layer, size_t pixel, size_t unit, mgk_patc
     const mgk_conv2d *c = &layer->conv;
     const mgk_geometry *g = &layer->geometry;
     const int samples = c->kernel_height == 1 && c->kernel_width == 1;
-    const int adjacent = c->dilation_x == 1 || c->kernel_width == 1;
+    const int adjacent = layer->groups == 1 && (c->dilation_x == 1 || c->kernel_width == 1);
     p->pixel = pixel;
     p->unit = unit;
     p->height = samples ? g->out_height : g->padded_height;
@@ -25,7 +25,7 @@ int mgk_find_patches(const mgk_qconv *layer, size_t pixel, size_t unit, mgk_patc
     p->runs_x = adjacent ? 1 : c->kernel_width;
     p->run_y = c->dilation_y;
     p->run_x = c->dilation_x;
-    p->run = pixel;
+    p->run = layer->groups == 1 ? pixel : c->in_channels / layer->groups;
     if (adjacent && !mgk_multiply(&p->run, c->kernel_width)) {
         return 0;
     }

@@ -6,7 +6,8 @@
  * units. Four patches are interleaved unit by unit, [unit][4 pixels], so that LD4R broadcasts a unit of each to all
  * lanes of a register, or one load has them for products by lane. Weights have zeros where runs were padded: what stands there in a patch does not matter.
  *
- * A kernel of one pixel samples: its image has just the pixels it looks at. */
+ * A kernel of one pixel samples: its image has just the pixels it looks at. With groups, pixels are those of all
+ * channels, and every run is one pixel's channels of a group. */
 #ifndef MGK_QCONV_NEON_PATCHES_H
 #define MGK_QCONV_NEON_PATCHES_H
 

@@ -9,8 +9,8 @@ enum { VECTOR = 16 };
 int mgk_is_pointwise(const mgk_qconv *layer, const mgk_direct *direct)
 {
     const mgk_conv2d *c = &layer->conv;
-    return c->kernel_height == 1 && c->kernel_width == 1 && c->in_channels % VECTOR == 0 && !layer->bipolar &&
-           direct->convert == mgk_centre && direct->unit > 1;
+    return layer->groups == 1 && c->kernel_height == 1 && c->kernel_width == 1 && c->in_channels % VECTOR == 0 &&
+           !layer->bipolar && direct->convert == mgk_centre && direct->unit > 1;
 }
 
 /* The codes an output pixel sees: those of a pixel of the image, or the codes of zero. */

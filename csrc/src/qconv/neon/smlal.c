@@ -137,7 +137,8 @@ static int find(const mgk_qconv *layer, mgk_direct *direct)
                            .raw_bits = 32};
     mgk_find_plain_form(layer, &direct->form);
     direct->form.complement = 1;
-    return layer->groups == 1 && mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches) &&
+    return mgk_takes_groups(layer, &direct->form) &&
+           mgk_find_patches(layer, layer->conv.in_channels, UNIT, &direct->patches) &&
            mgk_direct_raw(layer, &direct->form, &low, &high) != 0;
 }
 

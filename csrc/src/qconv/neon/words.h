@@ -27,7 +27,8 @@ static inline int mgk_find_words(const mgk_qconv *layer, size_t neighbours, mgk_
                            .convert = mgk_centre,
                            .tiles = tiles};
     mgk_find_plain_form(layer, &direct->form);
-    if (layer->groups != 1 || !mgk_find_patches(layer, layer->conv.in_channels, neighbours, &direct->patches)) {
+    if (!mgk_takes_groups(layer, &direct->form) ||
+        !mgk_find_patches(layer, layer->conv.in_channels, neighbours, &direct->patches)) {
         return 0;
     }
     direct->raw_bits = mgk_direct_raw(layer, &direct->form, &low, &high);
