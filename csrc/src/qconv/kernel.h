@@ -91,7 +91,9 @@ extern const mgk_qconv_kernel mgk_qconv_neon_depthwise;
 #endif
 #if defined(__x86_64__)
 extern const mgk_qconv_kernel mgk_qconv_winograd_vnni;
+extern const mgk_qconv_kernel mgk_qconv_direct_vnni;
 extern const mgk_qconv_kernel mgk_qconv_winograd_avx2;
+extern const mgk_qconv_kernel mgk_qconv_direct_avx2;
 #endif
 
 /* The epilogue of output channels from c on of some pixels of the image, counted in rows: raw[p * pitch + i] is the raw

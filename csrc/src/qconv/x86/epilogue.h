@@ -40,7 +40,7 @@ INLINE void load_requantization(const mgk_qconv_run *run, size_t c, outputs *o)
     const mgk_prepared_epilogue *e = run->epilogue;
     int64_t shift[2][LANES / 2], half[2][LANES / 2], remainder[2][LANES / 2];
     for (size_t i = 0; i < LANES; i++) {
-        const unsigned s = e->shift[c + i];
+        const unsigned s = i < o->channels ? e->shift[c + i] : 0;
         const int64_t h = s > 0 ? (int64_t)1 << (s - 1) : 0;
         shift[i % 2][i / 2] = s;
         half[i % 2][i / 2] = h;
@@ -58,7 +58,7 @@ INLINE void load_requantization(const mgk_qconv_run *run, size_t c, outputs *o)
     o->high = broadcast64(run->layer->out_high);
 }
 
-/* Tables are padded to MGK_CHANNEL_BLOCK channels, so that all lanes may be read. */
+/* Behind the tables are the weights: all lanes of vectors may be read, though the last ones do not matter. */
 INLINE void load_outputs(const int kind, const mgk_qconv_run *run, size_t c, size_t channels, outputs *o)
 {
     const mgk_prepared_epilogue *e = run->epilogue;
@@ -74,7 +74,7 @@ INLINE void load_outputs(const int kind, const mgk_qconv_run *run, size_t c, siz
         return;
     }
     o->flip = load((const int32_t *)e->flip + c);
-    for (size_t i = 0; i < LANES; i++) {
+    for (size_t i = 0; i < o->channels; i++) {
         const int32_t *t = (const int32_t *)e->thresholds + (c + i) / 4 * o->levels * 4 + (c + i) % 4;
         for (size_t k = 0; k < o->levels; k++) {
             o->thresholds[k][i] = (int32_t)((uint32_t)t[4 * k] - 1u);

@@ -1,0 +1,163 @@
+/* The direct kernel; direct.h says how it computes. */
+#include "qconv/x86/direct.h"
+
+#include "qconv/x86/epilogue.h"
+
+static int takes(const mgk_qconv *layer)
+{
+    direct plan;
+    return X86(direct_plan)(layer, &plan);
+}
+
+/* Sums of some pixels, the runs of a row, and the padded image with room for the last run's rounding up. */
+static size_t find_workspace_size(const mgk_qconv *layer)
+{
+    direct plan;
+    if (!X86(direct_plan)(layer, &plan)) {
+        return 0;
+    }
+    size_t size = plan.runs;
+    return mgk_multiply(&size, sizeof(size_t)) && mgk_add(&size, PIXELS * BLOCK_CHANNELS * sizeof(int32_t)) &&
+                   (!plan.copies || (mgk_add(&size, layer->geometry.padded_size) && mgk_add(&size, QUAD - 1)))
+               ? size
+               : 0;
+}
+
+/* Some pixels of zero codes. */
+static uint8_t *fill(const mgk_qconv_run *run, uint8_t *to, size_t pixels)
+{
+    const size_t channels = run->layer->conv.in_channels;
+    for (size_t p = 0; p < pixels; p++) {
+        if (run->layer->bipolar) {
+            memset(to, 1, channels);
+        } else {
+            memcpy(to, run->zero, channels);
+        }
+        to += channels;
+    }
+    return to;
+}
+
+static void pad_image(const mgk_qconv_run *run, uint8_t *to)
+{
+    const mgk_conv2d *c = &run->layer->conv;
+    const size_t row = c->width * c->in_channels;
+    const size_t padded_width = run->layer->geometry.padded_width;
+    to = fill(run, to, c->pad_top * padded_width);
+    for (size_t y = 0; y < c->height; y++) {
+        const uint8_t *codes = run->codes + y * row;
+        to = fill(run, to, c->pad_left);
+        if (run->layer->bipolar) {
+            for (size_t i = 0; i < row; i++) {
+                to[i] = (uint8_t)(2 * codes[i]);
+            }
+        } else {
+            memcpy(to, codes, row);
+        }
+        to = fill(run, to + row, c->pad_right);
+    }
+    to = fill(run, to, c->pad_bottom * padded_width);
+    memset(to, 0, QUAD - 1);
+}
+
+static void find_runs(const mgk_qconv *layer, const direct *plan, size_t *run_from)
+{
+    const mgk_conv2d *c = &layer->conv;
+    for (int32_t part = 0; part < plan->parts; part++) {
+        for (size_t y = 0; y < plan->runs_y; y++) {
+            for (size_t x = 0; x < plan->runs_x; x++) {
+                *run_from++ = (y * c->dilation_y * layer->geometry.padded_width + x * c->dilation_x) * c->in_channels;
+            }
+        }
+    }
+}
+
+INLINE void finish_pixels(const int kind, const mgk_qconv_run *run, const int32_t *sums, size_t pitch, size_t pixel,
+                          size_t pixels, const outputs *o)
+{
+    const size_t out_channels = run->layer->conv.out_channels;
+    for (size_t p = 0; p < pixels; p++) {
+        finish(kind, o, load(sums + p * pitch), (pixel + p) * out_channels);
+    }
+}
+
+/* The epilogue of channels c on: `channels` of them, in rows of `pitch`. */
+static void finish_block(const mgk_qconv_run *run, const int32_t *sums, size_t pitch, size_t pixel, size_t pixels,
+                         size_t c, size_t channels)
+{
+    for (size_t i = 0; i < channels; i += LANES) {
+        outputs o;
+#define LOOP(kind)                                    \
+    load_outputs(kind, run, c + i, channels - i, &o); \
+    finish_pixels(kind, run, sums + i, pitch, pixel, pixels, &o)
+        FINISH(run, LOOP)
+#undef LOOP
+    }
+}
+
+/* All pixels, for a block of output channels from c on. image: padded, from the group's first channel on. */
+static void run_block(const mgk_qconv_run *run, products *job, const uint8_t *image, size_t c, size_t channels,
+                      int32_t *sums)
+{
+    const mgk_conv2d *conv = &run->layer->conv;
+    const mgk_geometry *g = &run->layer->geometry;
+    const size_t vectors = block_vectors(channels);
+    const size_t step = conv->stride_x * conv->in_channels;
+    const size_t down = conv->stride_y * g->padded_width * conv->in_channels;
+    size_t x = 0;
+    const uint8_t *next = image;
+    for (size_t first = 0; first < g->out_pixels; first += PIXELS) {
+        const size_t pixels = g->out_pixels - first < PIXELS ? g->out_pixels - first : PIXELS;
+        for (size_t p = 0; p < pixels;) {
+            const size_t rows = next_rows(pixels - p);
+            const uint8_t *row[MOST_ROWS];
+            for (size_t r = 0; r < rows; r++) {
+                row[r] = next + x * step;
+                if (++x == g->out_width) {
+                    x = 0;
+                    next += down;
+                }
+            }
+            X86(products)(job, rows, vectors, row, sums + p * job->pitch);
+            p += rows;
+        }
+        finish_block(run, sums, job->pitch, first, pixels, c, channels);
+    }
+}
+
+static void run(const mgk_qconv_run *run)
+{
+    const mgk_qconv *layer = run->layer;
+    direct plan;
+    X86(direct_plan)(layer, &plan);
+    int32_t *sums = (int32_t *)(void *)run->workspace;
+    size_t *run_from = (size_t *)(void *)(sums + PIXELS * BLOCK_CHANNELS);
+    uint8_t *padded = (uint8_t *)(run_from + plan.runs);
+    const uint8_t *image = run->codes;
+    if (plan.copies) {
+        pad_image(run, padded);
+        image = padded;
+    }
+    find_runs(layer, &plan, run_from);
+    const uint8_t *weights = run->weights;
+    for (size_t group = 0; group < layer->groups; group++) {
+        for (size_t c = 0; c < plan.group_out; c += BLOCK_CHANNELS) {
+            const size_t left = plan.group_out - c;
+            const size_t pitch = block_vectors(left) * LANES;
+            products job = {(const int8_t *)weights + pitch * sizeof(int32_t),
+                            (const int32_t *)(const void *)weights,
+                            plan.runs,
+                            plan.quads,
+                            run_from,
+                            plan.flush,
+                            pitch};
+            run_block(run, &job, image + group * plan.group_in, group * plan.group_out + c,
+                      left < BLOCK_CHANNELS ? left : BLOCK_CHANNELS, sums);
+            weights += pitch * (sizeof(int32_t) + plan.runs * plan.quads * QUAD);
+        }
+    }
+}
+
+const mgk_qconv_kernel X86(qconv_direct) = {
+    X86_NAME "-direct", X86_PATH, takes, X86(direct_weights_size), X86(direct_prepare), find_workspace_size, run,
+};

@@ -1,0 +1,32 @@
+/* The direct convolution: every shape, encoding and width, with groups that are no narrower than a few channels.
+ *
+ * Codes are read from a padded image, where the border has the zero codes, so that
+ *     sum of w (a - zero) = sum of w a - sum of w zero,   and the second is a constant, where sums start.
+ * Bipolar codes b become 2 b, with a zero of 1: 2 b - 1. A kernel's row is one run of bytes where nothing is between its
+ * taps, else each tap is one. Runs are padded to QUAD with weights of zero: what is read there does not matter.
+ * Weights beyond what products.h takes in a byte are a sum of `parts` that are within it, and every run comes `parts`
+ * times. */
+#ifndef MGK_QCONV_X86_DIRECT_H
+#define MGK_QCONV_X86_DIRECT_H
+
+#include "qconv/x86/products.h"
+
+enum { PIXELS = 96 }; /* whose sums are finished together */
+
+typedef struct direct {
+    size_t group_in, group_out; /* channels of a group */
+    size_t runs_y, runs_x;      /* of one part */
+    size_t run_bytes, quads;    /* of a run, and rounded up to QUAD */
+    size_t runs;                /* of all parts */
+    int32_t parts;
+    size_t flush;
+    int copies; /* is there a padded image */
+} direct;
+
+/* 0: the layer is none for this kernel. */
+int X86(direct_plan)(const mgk_qconv *layer, direct *plan);
+
+size_t X86(direct_weights_size)(const mgk_qconv *layer);
+void X86(direct_prepare)(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw);
+
+#endif
