@@ -105,17 +105,17 @@ static void run_block(const mgk_qconv_run *run, products *job, const uint8_t *im
     const size_t step = conv->stride_x * conv->in_channels;
     const size_t down = conv->stride_y * g->padded_width * conv->in_channels;
     size_t x = 0;
-    const uint8_t *next = image;
+    size_t at = 0; /* of a row; beyond the last one it may wrap */
     for (size_t first = 0; first < g->out_pixels; first += PIXELS) {
         const size_t pixels = g->out_pixels - first < PIXELS ? g->out_pixels - first : PIXELS;
         for (size_t p = 0; p < pixels;) {
             const size_t rows = next_rows(pixels - p);
             const uint8_t *row[MOST_ROWS];
             for (size_t r = 0; r < rows; r++) {
-                row[r] = next + x * step;
+                row[r] = image + at + x * step;
                 if (++x == g->out_width) {
                     x = 0;
-                    next += down;
+                    at += down;
                 }
             }
             X86(products)(job, rows, vectors, row, sums + p * job->pitch);

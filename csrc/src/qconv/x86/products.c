@@ -8,17 +8,23 @@ INLINE int32_t read_quad(const uint8_t *bytes)
     return quad;
 }
 
+/* Compilers keep sums in registers only where their loops are unrolled early: not nested, and when told to. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 24")
+#endif
+
 #if MGK_X86 == 6
 /* 24 sums, 4 weights and an activation in 32 registers. Sums are modulo 2^32: VPDPBUSD does not saturate. */
 INLINE void multiply(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
                      int32_t *sums)
 {
     const int8_t *weights = job->weights;
-    vec sum[MOST_ROWS][BLOCK_VECTORS];
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t v = 0; v < vectors; v++) {
-            sum[r][v] = load(job->start + v * LANES);
-        }
+    vec sum[MOST_ROWS * BLOCK_VECTORS];
+    UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        sum[i] = load(job->start + i % vectors * LANES);
     }
     for (size_t run = 0; run < job->runs; run++) {
         const uint8_t *from[MOST_ROWS];
@@ -30,19 +36,17 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
             for (size_t v = 0; v < vectors; v++) {
                 weight[v] = load(weights + v * sizeof(vec));
             }
-            for (size_t r = 0; r < rows; r++) {
-                const vec activation = _mm512_set1_epi32(read_quad(from[r] + QUAD * quad));
-                for (size_t v = 0; v < vectors; v++) {
-                    sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], activation, weight[v]);
-                }
+            UNROLL
+            for (size_t i = 0; i < rows * vectors; i++) {
+                const vec activation = _mm512_set1_epi32(read_quad(from[i / vectors] + QUAD * quad));
+                sum[i] = _mm512_dpbusd_epi32(sum[i], activation, weight[i % vectors]);
             }
             weights += vectors * sizeof(vec);
         }
     }
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t v = 0; v < vectors; v++) {
-            store(sums + r * job->pitch + v * LANES, sum[r][v]);
-        }
+    UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        store(sums + i / vectors * job->pitch + i % vectors * LANES, sum[i]);
     }
 }
 #else
@@ -51,12 +55,11 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
                      int32_t *sums)
 {
     const int8_t *weights = job->weights;
-    vec sum[MOST_ROWS][BLOCK_VECTORS];
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t v = 0; v < vectors; v++) {
-            sum[r][v] = zero_vec();
-            store(sums + r * job->pitch + v * LANES, load(job->start + v * LANES));
-        }
+    vec sum[MOST_ROWS * BLOCK_VECTORS];
+    UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        sum[i] = zero_vec();
+        store(sums + i / vectors * job->pitch + i % vectors * LANES, load(job->start + i % vectors * LANES));
     }
     size_t left = job->flush;
     for (size_t run = 0; run < job->runs; run++) {
@@ -71,23 +74,21 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
                 for (size_t v = 0; v < vectors; v++) {
                     weight[v] = load(weights + v * sizeof(vec));
                 }
-                for (size_t r = 0; r < rows; r++) {
-                    const vec activation = _mm256_set1_epi32(read_quad(from[r] + QUAD * quad));
-                    for (size_t v = 0; v < vectors; v++) {
-                        sum[r][v] = _mm256_add_epi16(sum[r][v], _mm256_maddubs_epi16(activation, weight[v]));
-                    }
+                UNROLL
+                for (size_t i = 0; i < rows * vectors; i++) {
+                    const vec activation = _mm256_set1_epi32(read_quad(from[i / vectors] + QUAD * quad));
+                    sum[i] = _mm256_add_epi16(sum[i], _mm256_maddubs_epi16(activation, weight[i % vectors]));
                 }
                 weights += vectors * sizeof(vec);
             }
             begin += count;
             left -= count;
             if (left == 0 || (begin == job->quads && run + 1 == job->runs)) {
-                for (size_t r = 0; r < rows; r++) {
-                    for (size_t v = 0; v < vectors; v++) {
-                        int32_t *to = sums + r * job->pitch + v * LANES;
-                        store(to, add(load(to), _mm256_madd_epi16(sum[r][v], _mm256_set1_epi16(1))));
-                        sum[r][v] = zero_vec();
-                    }
+                UNROLL
+                for (size_t i = 0; i < rows * vectors; i++) {
+                    int32_t *to = sums + i / vectors * job->pitch + i % vectors * LANES;
+                    store(to, add(load(to), _mm256_madd_epi16(sum[i], _mm256_set1_epi16(1))));
+                    sum[i] = zero_vec();
                 }
                 left = job->flush;
             }
