@@ -26,6 +26,7 @@ from quant.integer import (
     Requantize,
     ResidualAdd,
     SumPool,
+    SumWindows,
     Thresholds,
     Values,
 )
@@ -273,13 +274,13 @@ def _run_residual_add(op: ResidualAdd, inputs: list[np.ndarray], target: Target,
     return sums
 
 
-def _run_max_pool(op: MaxPool, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
+def _run_windows(op: MaxPool | SumWindows, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
     (x,) = inputs
-    shape = op.output(Values(x.shape[1:], 0, 255)).shape
+    given = op.output(Values(x.shape[1:], 0, 255))
     window = Struct(tuple(("size", v) for v in (*x.shape, *op.kernel, x.shape[3], *op.stride, *op.pads, 1, 1)))
-    codes = np.empty((len(x), *shape), np.uint8)
-    _check(target, "mgk_max_pool", window, x, Out(codes))
-    return codes
+    out = np.empty((len(x), *given.shape), given.dtype)
+    _check(target, f"mgk_{op.name}", window, x, Out(out))
+    return out
 
 
 def _run_sum_pool(op: SumPool, inputs: list[np.ndarray], target: Target, path: str) -> np.ndarray:
@@ -319,7 +320,8 @@ _RUNNERS: dict[type, Callable[[Any, list[np.ndarray], Target, str], np.ndarray]]
     Thresholds: _run_thresholds,
     Requantize: _run_requantize,
     ResidualAdd: _run_residual_add,
-    MaxPool: _run_max_pool,
+    MaxPool: _run_windows,
+    SumWindows: _run_windows,
     SumPool: _run_sum_pool,
     Linear: _run_linear,
     LinearInt8: _run_linear_int8,

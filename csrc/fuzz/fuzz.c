@@ -281,6 +281,8 @@ static void fuzz_pools(pool *p)
     uint8_t *codes = make(p, bytes(bytes(window.images, pixels, 1), window.in_channels, 1));
     void *out = make(p, bytes(bytes(window.images, height, width), window.out_channels, 1));
     (void)mgk_max_pool(&window, codes, maybe_inside(s, out, codes));
+    void *windows = make(p, bytes(bytes(window.images, height, width), window.out_channels, sizeof(int32_t)));
+    (void)mgk_sum_windows(next_byte(s) == 0 ? NULL : &window, codes, maybe_inside(s, windows, codes));
     int32_t *sums = make(p, bytes(window.images, window.in_channels, sizeof *sums));
     if (pixels <= MOST) {
         (void)mgk_sum_pool(codes, window.images, pixels, window.in_channels, sums);

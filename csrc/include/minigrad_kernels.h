@@ -286,6 +286,10 @@ MGK_API mgk_status mgk_sum_pool(const uint8_t *codes, size_t images, size_t pixe
  * dilation and every border smaller than the kernel, or MGK_BAD_SHAPE. */
 MGK_API mgk_status mgk_max_pool(const mgk_conv2d *window, const uint8_t *codes, uint8_t *out);
 
+/* The sum of the codes of each window and channel, for the same windows: average pooling, which mgk_requantize divides.
+ * MGK_OVERFLOW if a whole window of 255s is beyond int32. */
+MGK_API mgk_status mgk_sum_windows(const mgk_conv2d *window, const uint8_t *codes, int32_t *sums);
+
 /* sums[i] = a[i] + b[i]; MGK_OVERFLOW, and nothing written, if one of them is no int16: nothing saturates. */
 MGK_API mgk_status mgk_add_i16(const int16_t *a, const int16_t *b, size_t count, int16_t *sums);
 

@@ -12,7 +12,7 @@ from quant.integer.encoding import Codebook, Encoding, Odd, Offset
 from quant.integer.epilogue import ROUNDINGS, Requantize, Thresholds
 from quant.integer.linear import Argmax, Linear, LinearInt8
 from quant.integer.operation import Operation
-from quant.integer.pool import MaxPool, SumPool
+from quant.integer.pool import MaxPool, SumPool, SumWindows
 from quant.integer.program import OPERATIONS, Program
 from quant.integer.residual import ResidualAdd
 
@@ -33,6 +33,7 @@ __all__ = [
     "Requantize",
     "ResidualAdd",
     "SumPool",
+    "SumWindows",
     "Thresholds",
     "Values",
 ]

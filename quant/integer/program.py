@@ -14,12 +14,12 @@ from quant.integer.conv2d import Conv2d
 from quant.integer.epilogue import Requantize, Thresholds
 from quant.integer.linear import Argmax, Linear, LinearInt8
 from quant.integer.operation import Operation
-from quant.integer.pool import MaxPool, SumPool
+from quant.integer.pool import MaxPool, SumPool, SumWindows
 from quant.integer.residual import ResidualAdd
 
 __all__ = ["OPERATIONS", "Program"]
 
-_KINDS = (Conv2d, Thresholds, Requantize, ResidualAdd, MaxPool, SumPool, Linear, LinearInt8, Argmax)
+_KINDS = (Conv2d, Thresholds, Requantize, ResidualAdd, MaxPool, SumPool, SumWindows, Linear, LinearInt8, Argmax)
 #: The operations by name.
 OPERATIONS: dict[str, Any] = {kind.name: kind for kind in _KINDS}
 

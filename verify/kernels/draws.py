@@ -22,6 +22,7 @@ from quant.integer import (
     Requantize,
     ResidualAdd,
     SumPool,
+    SumWindows,
     Thresholds,
 )
 from quant.packing import WIDTHS
@@ -196,7 +197,7 @@ def _residual_adds(draw: st.DrawFn) -> Drawn:
 
 
 @st.composite
-def _max_pools(draw: st.DrawFn) -> Drawn:
+def _windows(draw: st.DrawFn, kind: type[MaxPool] | type[SumWindows]) -> Drawn:
     rng = np.random.default_rng(draw(_SEEDS))
     kernel = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
     pads = tuple(draw(st.integers(0, kernel[side // 2] - 1)) for side in range(4))
@@ -204,7 +205,7 @@ def _max_pools(draw: st.DrawFn) -> Drawn:
     height = max(1, kernel[0] - pads[0] - pads[1]) + draw(st.integers(0, 5))
     width = max(1, kernel[1] - pads[2] - pads[3]) + draw(st.integers(0, 5))
     x = rng.integers(0, 256, (draw(st.integers(1, 3)), height, width, draw(_CHANNELS)), dtype=np.uint8)
-    return MaxPool(kernel, stride, (pads[0], pads[1], pads[2], pads[3])), (x,)
+    return kind(kernel, stride, (pads[0], pads[1], pads[2], pads[3])), (x,)
 
 
 @st.composite
@@ -250,7 +251,8 @@ DRAWS: dict[str, st.SearchStrategy[Drawn]] = {
     "thresholds": _thresholds(),
     "requantize": _requantizations(),
     "residual_add": _residual_adds(),
-    "max_pool": _max_pools(),
+    "max_pool": _windows(MaxPool),
+    "sum_windows": _windows(SumWindows),
     "sum_pool": _sum_pools(),
     "linear": _linears(),
     "linear_int8": _linears_int8(),

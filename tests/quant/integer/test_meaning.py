@@ -19,6 +19,7 @@ from quant.integer import (
     Odd,
     Offset,
     Requantize,
+    SumWindows,
     Thresholds,
 )
 from quant.integer.checks import Values
@@ -31,7 +32,8 @@ def by_definition(op: Any, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
         "thresholds": define_thresholds,
         "requantize": define_requantize,
         "residual_add": lambda op, a, b: a.astype(object) + b.astype(object),
-        "max_pool": define_max_pool,
+        "max_pool": lambda op, x: define_windows(op, x, np.max),
+        "sum_windows": lambda op, x: define_windows(op, x, np.sum),
         "sum_pool": lambda op, x: x.astype(object).sum(axis=(1, 2)),
         "linear": define_linear,
         "linear_int8": lambda op, x: x.astype(object) @ op.weights.astype(object).T + op.bias.astype(object),
@@ -92,7 +94,7 @@ def define_requantize(op: Requantize, x: np.ndarray) -> np.ndarray:
     return np.array([[one(int(v), c) for c, v in enumerate(row)] for row in flat], object).reshape(x.shape)
 
 
-def define_max_pool(op: MaxPool, x: np.ndarray) -> np.ndarray:
+def define_windows(op: MaxPool | SumWindows, x: np.ndarray, reduce: Callable[..., np.ndarray]) -> np.ndarray:
     """From the pixels that are in the image, window by window."""
     images, height, width, channels = x.shape
     rows = (height + op.pads[0] + op.pads[1] - op.kernel[0]) // op.stride[0] + 1
@@ -101,7 +103,7 @@ def define_max_pool(op: MaxPool, x: np.ndarray) -> np.ndarray:
     for row, column in np.ndindex(rows, columns):
         top, left = row * op.stride[0] - op.pads[0], column * op.stride[1] - op.pads[2]
         window = x[:, max(top, 0) : top + op.kernel[0], max(left, 0) : left + op.kernel[1]]
-        result[:, row, column] = window.max(axis=(1, 2))
+        result[:, row, column] = reduce(window.astype(object), axis=(1, 2))
     return result
 
 

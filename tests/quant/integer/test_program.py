@@ -21,6 +21,7 @@ from quant.integer import (
     Requantize,
     ResidualAdd,
     SumPool,
+    SumWindows,
     Thresholds,
 )
 from quant.program_file import load, save
@@ -112,7 +113,7 @@ def test_other_operations_come_back(tmp_path: Path) -> None:
         Thresholds(np.zeros((2, 1), np.int32), np.array([0, -1], np.int8), 1),
         Conv2d(np.ones((2, 1, 1, 1), np.uint8), 2, 1, groups=2, bipolar=True, encoding=Offset(3)),
         Thresholds(np.zeros((2, 3), np.int32), np.array([1, -1], np.int8), 2),
-        SumPool(),
+        SumWindows((2, 2), (1, 2), (0, 1, 1, 0)),
     )
     program = Program(ops, (3, 3, 2))
     program.save(tmp_path / "p.safetensors")

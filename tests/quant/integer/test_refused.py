@@ -18,6 +18,7 @@ from quant.integer import (
     Requantize,
     ResidualAdd,
     SumPool,
+    SumWindows,
     Thresholds,
 )
 from quant.integer.checks import Values
@@ -148,6 +149,21 @@ def test_refused_operations(make: Any, message: str) -> None:
 def test_refused_inputs(op: Operation, x: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         op.run(x)
+
+
+def test_sum_windows() -> None:
+    with pytest.raises(InputError, match=r"SumWindows.pads: expected borders smaller than the kernel \(2, 2\)"):
+        SumWindows((2, 2), (1, 1), (0, 2, 0, 0))
+    with pytest.raises(InputError, match=r"SumWindows: a kernel of \(3, 3\) does not fit 2x4"):
+        SumWindows((3, 3), (1, 1)).run(np.zeros((1, 2, 4, 4), np.uint8))
+    with pytest.raises(InputError, match="SumWindows: expected uint8"):
+        SumWindows((1, 1), (1, 1)).run(np.zeros((1, 2, 4, 4), np.int16))
+    with pytest.raises(InputError, match="SumWindows: 8421505 pixels may sum to more than an int32 holds"):
+        SumWindows((8421505, 1), (1, 1)).output(Values((8421505, 1, 1), 0, 3))
+    assert SumWindows((8421504, 1), (1, 1)).output(Values((8421504, 1, 1), 0, 255)).high < 2**31
+    inside, border = SumWindows((2, 2), (1, 1)), SumWindows((2, 2), (1, 1), (1, 0, 0, 0))
+    assert inside.output(Values((4, 4, 1), 3, 5)).low == 12
+    assert border.output(Values((4, 4, 1), 3, 5)).low == 0
 
 
 def test_sum_pool_bound() -> None:
