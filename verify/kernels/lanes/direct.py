@@ -163,6 +163,9 @@ def polyphase_claims(bits_a: int, bits_w: int) -> list[Claim]:
         "polyphase.c",
         "static const size_t tap_of[AXIS] = {0, 1, 2, 3, 3};",
         "return mgk_most_products(&position, 8) / 4;",
+    )
+    require(
+        "polyphase_inputs.c",
         "t[0] = vsubq_s8(x[0], x[2]); t[1] = x[2]; t[2] = vsubq_s8(x[4], x[2]); t[3] = x[1]; t[4] = x[3];",
     )
     value, stored = byte_form(bits_a, bits_w)

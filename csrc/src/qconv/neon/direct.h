@@ -104,6 +104,8 @@ void mgk_four_points(const mgk_qconv_run *run, const mgk_direct *direct, size_t 
 
 /* value = code - centre (bipolar: 2 code - 1), one byte a channel. */
 mgk_convert mgk_centre;
+/* Codes of one bit, eight channels a byte; the sums are counts of ones. */
+mgk_convert mgk_pack_bits;
 
 /* A kernel's record, from its function find(layer, direct), which says whether it takes a layer and plans for it. */
 #define MGK_DIRECT_KERNEL(symbol, name, path)                                             \

@@ -15,28 +15,11 @@
 #include <string.h>
 
 #include "qconv/neon/mla_block.h"
-
-enum {
-    AXIS = 5, /* products of an axis */
-    TAPS = 4, /* kinds of weights of an axis: g0, g0 + g2, g2, g1 */
-    POSITIONS = AXIS * AXIS,
-    LANES = 8,
-    BLOCK = MGK_BLOCK_VECTORS * LANES,
-    VECTOR = 16,
-    FOURS = 4 /* of tiles, at a time */
-};
+#include "qconv/neon/polyphase.h"
 
 static const size_t tap_of[AXIS] = {0, 1, 2, 3, 3};
 /* Which positions of an axis only the second output needs. */
 static const int second_only[AXIS] = {0, 0, 1, 0, 1};
-
-typedef struct polyphase {
-    mgk_direct_form form;
-    mgk_patches patches;
-    size_t tiles_y, tiles_x, pitch;
-    size_t period[POSITIONS];                                                      /* in groups of 4 steps */
-    size_t outside, image, sums, columns, patch_sums, inputs, products, raw, size; /* offsets in the workspace */
-} polyphase;
 
 static size_t find_period(const mgk_direct_form *form, size_t i, size_t j)
 {
@@ -157,76 +140,6 @@ static void prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw 
     raw->bits = mgk_direct_raw(layer, &d.form, &raw->low, &raw->high);
 }
 
-/* ---------------------------------------------------------------- inputs */
-
-MGK_INLINE void transform_axis(const int8x16_t x[AXIS], int8x16_t t[AXIS])
-{
-    t[0] = vsubq_s8(x[0], x[2]);
-    t[1] = x[2];
-    t[2] = vsubq_s8(x[4], x[2]);
-    t[3] = x[1];
-    t[4] = x[3];
-}
-
-/* The 25 values of a tile, of 16 channels; rows of inputs may be the same where no output needs them. */
-MGK_INLINE void transform_tile(const int8_t *const row[AXIS], const size_t column[AXIS], int8_t *to, size_t step)
-{
-    int8x16_t middle[AXIS][AXIS];
-    for (int j = 0; j < AXIS; j++) {
-        int8x16_t x[AXIS], t[AXIS];
-        for (int i = 0; i < AXIS; i++) {
-            x[i] = vld1q_s8(row[i] + column[j]);
-        }
-        transform_axis(x, t);
-        for (int i = 0; i < AXIS; i++) {
-            middle[i][j] = t[i];
-        }
-    }
-    for (size_t i = 0; i < AXIS; i++) {
-        int8x16_t t[AXIS];
-        transform_axis(middle[i], t);
-        for (size_t j = 0; j < AXIS; j++) {
-            vst1q_s8(to + (i * AXIS + j) * step, t[j]);
-        }
-    }
-}
-
-/* Four tiles, interleaved: [position][pair of channels][tile][2]. */
-static void transform_four(const mgk_qconv *layer, const polyphase *d, const int8_t *image, size_t tile,
-                           uint8_t *inputs)
-{
-    const size_t channels = layer->conv.in_channels;
-    const mgk_patches *p = &d->patches;
-    const int8_t *row[MGK_PATCHES][AXIS];
-    size_t column[MGK_PATCHES][AXIS];
-    for (size_t k = 0; k < MGK_PATCHES; k++) {
-        const size_t last = d->tiles_y * d->tiles_x - 1;
-        const size_t index = tile + k < last ? tile + k : last;
-        for (size_t i = 0; i < AXIS; i++) {
-            const size_t y = index / d->tiles_x * 4 + i;
-            const size_t x = index % d->tiles_x * 4 + i;
-            row[k][i] = image + (y < p->height ? y : p->height - 1) * p->width * channels;
-            column[k][i] = (x < p->width ? x : p->width - 1) * channels;
-        }
-    }
-    for (size_t c = 0; c < channels; c += VECTOR) {
-        int8_t values[POSITIONS][MGK_PATCHES][VECTOR];
-        for (size_t k = 0; k < MGK_PATCHES; k++) {
-            transform_tile(row[k], column[k], values[0][k], sizeof values[0]);
-            for (size_t i = 0; i < AXIS; i++) {
-                row[k][i] += VECTOR;
-            }
-        }
-        for (size_t position = 0; position < POSITIONS; position++) {
-            int16x8x4_t x;
-            for (int k = 0; k < MGK_PATCHES; k++) {
-                x.val[k] = vreinterpretq_s16_s8(vld1q_s8(values[position][k]));
-            }
-            vst4q_s16((int16_t *)(void *)(inputs + (position * channels + c) * MGK_PATCHES), x);
-        }
-    }
-}
-
 /* ---------------------------------------------------------------- products and outputs */
 
 /* Raw sums of 8 channels of a tile, from products that are `step` sums apart. */
@@ -326,8 +239,8 @@ static void run(const mgk_qconv_run *image)
         const size_t left = (tiles - tile + MGK_PATCHES - 1) / MGK_PATCHES;
         const size_t fours = left < FOURS ? left : FOURS;
         for (size_t f = 0; f < fours; f++) {
-            transform_four(layer, &d, (const int8_t *)workspace + d.image, tile + f * MGK_PATCHES,
-                           workspace + d.inputs + f * POSITIONS * MGK_PATCHES * layer->conv.in_channels);
+            mgk_polyphase_inputs(layer, &d, (const int8_t *)workspace + d.image, tile + f * MGK_PATCHES,
+                                 workspace + d.inputs + f * POSITIONS * MGK_PATCHES * layer->conv.in_channels);
         }
         for (size_t block = 0; block * BLOCK < d.pitch; block++) {
             run_block(image, &d, block, tile, fours);

@@ -1,0 +1,29 @@
+/* What the parts of the polyphase kernel share. */
+#ifndef MGK_QCONV_NEON_POLYPHASE_H
+#define MGK_QCONV_NEON_POLYPHASE_H
+
+#include "qconv/neon/tile.h"
+
+enum {
+    AXIS = 5, /* products of an axis */
+    TAPS = 4, /* kinds of weights of an axis: g0, g0 + g2, g2, g1 */
+    POSITIONS = AXIS * AXIS,
+    LANES = 8,
+    BLOCK = MGK_BLOCK_VECTORS * LANES,
+    VECTOR = 16,
+    FOURS = 4 /* of tiles, at a time */
+};
+
+typedef struct polyphase {
+    mgk_direct_form form;
+    mgk_patches patches;
+    size_t tiles_y, tiles_x, pitch;
+    size_t period[POSITIONS];                                                      /* in groups of 4 steps */
+    size_t outside, image, sums, columns, patch_sums, inputs, products, raw, size; /* offsets in the workspace */
+} polyphase;
+
+/* The transformed inputs of four tiles, interleaved: [position][pair of channels][tile][2]. */
+void mgk_polyphase_inputs(const mgk_qconv *layer, const polyphase *d, const int8_t *image, size_t tile,
+                          uint8_t *inputs);
+
+#endif
