@@ -48,31 +48,27 @@ MGK_INLINE int32x4_t scale(const int rounding, const channels_4 *c, int32x4_t ra
     return vqmovn_high_s64(vqmovn_s64(low), high);
 }
 
-/* 1: the upper half is enough; channels from `end` on are not there. */
-static int load_channels(const mgk_qconv_run *run, size_t first, size_t end, channels_4 *c)
+/* All ones in bad where the upper half is not enough. */
+static void load_channels(const mgk_qconv_run *run, size_t first, channels_4 *c, int32x4_t *bad)
 {
     const mgk_prepared_epilogue *e = run->epilogue;
-    int upper = run->layer->rounding == MGK_HALF_UP;
-    int32_t right_upper[4];
+    const int64x2_t one = vdupq_n_s64(1);
+    int32_t shifts[4];
+    for (size_t i = 0; i < 4; i++) {
+        shifts[i] = e->shift[first + i];
+    }
+    const int32x4_t shift = vld1q_s32(shifts);
     c->addend = vld1q_s32(e->addend + first);
     c->multiplier = vld1q_s32(e->multiplier + first);
-    for (size_t pair = 0; pair < 2; pair++) {
-        int64_t right[2], rounded[2], half[2];
-        for (size_t i = 0; i < 2; i++) {
-            const size_t channel = first + 2 * pair + i;
-            const unsigned shift = e->shift[channel];
-            upper &= channel >= end || (shift >= 32 && e->multiplier[channel] != INT32_MIN);
-            right_upper[2 * pair + i] = 31 - (int32_t)shift;
-            right[i] = -(int64_t)shift;
-            rounded[i] = shift > 0 ? -1 : 0;
-            half[i] = shift > 0 ? (int64_t)1 << (shift - 1) : -1;
-        }
-        c->right[pair] = vld1q_s64(right);
-        c->rounded[pair] = vld1q_s64(rounded);
-        c->half[pair] = vld1q_s64(half);
+    c->right_upper = vsubq_s32(vdupq_n_s32(31), shift);
+    *bad = vorrq_s32(*bad, vshrq_n_s32(vsubq_s32(shift, vdupq_n_s32(32)), 31));
+    *bad = vorrq_s32(*bad, vreinterpretq_s32_u32(vceqq_s32(c->multiplier, vdupq_n_s32(INT32_MIN))));
+    const int64x2_t wide[2] = {vmovl_s32(vget_low_s32(shift)), vmovl_s32(vget_high_s32(shift))};
+    for (int pair = 0; pair < 2; pair++) {
+        c->right[pair] = vsubq_s64(vdupq_n_s64(0), wide[pair]);
+        c->rounded[pair] = vshrq_n_s64(c->right[pair], 63);
+        c->half[pair] = vornq_s64(vshlq_s64(one, vsubq_s64(wide[pair], one)), c->rounded[pair]);
     }
-    c->right_upper = vld1q_s32(right_upper);
-    return upper;
 }
 
 /* ---------------------------------------------------------------- the end of a pixel */
@@ -157,10 +153,11 @@ MGK_INLINE void requantize(const mgk_qconv_run *run, const mgk_epilogue_block *b
     const output o = {layer->output == MGK_REQUANTIZE_U8, layer->out_zero, layer->out_low, layer->out_high};
     const int narrow = o.bytes && o.zero >= LEAST_ZERO && o.zero <= MOST_ZERO;
     channels_4 c[QUADS];
-    int upper = 1;
+    int32x4_t bad = vdupq_n_s32(layer->rounding == MGK_HALF_UP ? 0 : -1);
     for (size_t quad = 0; quad < QUADS; quad++) {
-        upper &= load_channels(run, b->c + 4 * quad, b->c + b->channels, &c[quad]);
+        load_channels(run, b->c + 4 * quad, &c[quad], &bad);
     }
+    const int upper = vmaxvq_u16(vreinterpretq_u16_s32(bad)) == 0;
     if (upper && narrow) {
         requantize_pixels(run->out, *b, bits, UPPER, 1, c, o);
     } else if (upper) {
