@@ -9,6 +9,16 @@ static int32_t larger(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
+/* 0: not worth it, as weights of more parts than these would be; direct, 36 are multiplied. */
+static int find_parts(winograd *plan, int32_t w, int32_t largest)
+{
+    static const int32_t factor[3] = {4, 6, 9};
+    for (int k = 0; k < 3; k++) {
+        plan->parts[k] = (factor[k] * w + largest - 1) / largest;
+    }
+    return plan->parts[1] == 1 && plan->parts[2] <= 2;
+}
+
 int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
 {
     const mgk_conv2d *c = &layer->conv;
@@ -16,14 +26,14 @@ int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
     const int32_t w = larger(larger(layer->weight_high, -layer->weight_low), 1);
     if (layer->groups != 1 || layer->bipolar || c->kernel_height != 3 || c->kernel_width != 3 || c->stride_y != 1 ||
         c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels > MOST_CHANNELS || n > 63 ||
-        9 * w > largest_weight(4 * n)) {
+        !find_parts(plan, w, largest_weight(4 * n))) {
         return 0;
     }
-    /* Y is four times the accumulator: 4 * 9 * 8192 channels * 63 * 14 stay below 2^31. */
+    /* Y is four times the accumulator: 4 * 9 * 8192 channels * 63 * 21 stay below 2^31. */
     plan->channels = mgk_round_up(c->in_channels, CHUNK);
     plan->quads = (c->in_channels + QUAD - 1) / QUAD;
     plan->center = (uint8_t)(2 * n);
-    plan->flush = quads_to_flush(4 * n, 9 * w);
+    plan->flush = quads_to_flush(4 * n, 9 * w < largest_weight(4 * n) ? 9 * w : largest_weight(4 * n));
     plan->odd_y = layer->geometry.out_height % 2 != 0;
     plan->odd_x = layer->geometry.out_width % 2 != 0;
     plan->tiles_y = layer->geometry.out_height / 2 + (size_t)plan->odd_y;
@@ -72,12 +82,13 @@ static strip find_strip(const winograd *plan, size_t first)
 static void multiply_strip(const winograd *plan, const strip *s, size_t vectors, const uint8_t *weights,
                            const uint8_t *v, int32_t *m)
 {
-    static const size_t from_start = 0;
+    static const size_t from_start[2] = {0, 0};
     const size_t pitch = vectors * LANES;
-    products job = {NULL, NULL, 1, plan->quads, &from_start, plan->flush, pitch};
+    products job = {NULL, NULL, 1, plan->quads, from_start, plan->flush, pitch};
     for (size_t position = 0; position < POSITIONS; position++) {
         job.start = (const int32_t *)(const void *)weights;
         job.weights = (const int8_t *)weights + pitch * sizeof(int32_t);
+        job.runs = (size_t)position_parts(plan, position);
         const size_t tiles = position_tiles(s, position);
         for (size_t tile = 0; tile < tiles;) {
             const size_t rows = next_rows(tiles - tile);
@@ -88,7 +99,7 @@ static void multiply_strip(const winograd *plan, const strip *s, size_t vectors,
             X86(products)(&job, rows, vectors, row, m + tile * pitch);
             tile += rows;
         }
-        weights += pitch * (sizeof(int32_t) + plan->quads * QUAD);
+        weights += position_size(plan, position, pitch);
         v += plan->v_pitch;
         m += plan->m_pitch;
     }
@@ -109,7 +120,7 @@ static void run(const mgk_qconv_run *run)
             const size_t vectors = block_vectors(out_channels - c);
             multiply_strip(&plan, &s, vectors, weights, v, m);
             X86(winograd_output)(run, &plan, &s, m, vectors * LANES, c);
-            weights += POSITIONS * vectors * LANES * (sizeof(int32_t) + plan.quads * QUAD);
+            weights += X86(winograd_block_size)(&plan, vectors * LANES);
         }
     }
 }

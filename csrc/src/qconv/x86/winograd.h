@@ -8,8 +8,11 @@
  * 2 N elsewhere: there 2 N is added, which makes all of them unsigned bytes up to N = 63. With weights up to w in size,
  * |U| <= 9 w. What was added, and zero codes, which are a constant at (1,1), are taken off where sums start.
  *
+ * |U| <= 4 w at the corners, 6 w beside them, 9 w in the middle: beyond a byte it is a sum of parts, each of which is
+ * multiplied.
+ *
  * Prepared weights: [block of output channels][position]: sums to start from, int32 (channels of the block); weights as
- * in products.h. Input channels are padded to QUAD with weights of zero. */
+ * in products.h, a run for each part. Input channels are padded to QUAD with weights of zero. */
 #ifndef MGK_QCONV_X86_WINOGRAD_H
 #define MGK_QCONV_X86_WINOGRAD_H
 
@@ -27,6 +30,7 @@ typedef struct winograd {
     size_t rows;      /* rows of tiles that are computed together */
     size_t v_pitch;   /* bytes from a position's V to the next one's */
     size_t m_pitch;   /* int32 from a position's M to the next one's */
+    int32_t parts[3]; /* that U is a sum of, by how many of a position's row and column are middle ones */
     uint8_t center;   /* 2 N */
     size_t flush;
 } winograd;
@@ -49,8 +53,22 @@ INLINE size_t position_tiles(const strip *s, size_t position)
     return (position >= 12 ? s->rows_3 : s->rows) * position_columns(s, position);
 }
 
+INLINE int32_t position_parts(const winograd *plan, size_t position)
+{
+    return plan->parts[(position / 4 % 3 != 0) + (position % 4 % 3 != 0)];
+}
+
+/* Bytes of the prepared weights of a position for so many output channels. */
+INLINE size_t position_size(const winograd *plan, size_t position, size_t channels)
+{
+    return channels * (sizeof(int32_t) + (size_t)position_parts(plan, position) * plan->quads * QUAD);
+}
+
 /* 0: the layer is none for this kernel. */
 int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan);
+
+/* Bytes of the prepared weights of so many output channels. */
+size_t X86(winograd_block_size)(const winograd *plan, size_t channels);
 
 size_t X86(winograd_weights_size)(const mgk_qconv *layer);
 void X86(winograd_prepare)(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw);

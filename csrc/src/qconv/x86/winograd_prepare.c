@@ -8,7 +8,16 @@ size_t X86(winograd_weights_size)(const mgk_qconv *layer)
         return 0;
     }
     size_t size = mgk_round_up(layer->conv.out_channels, LANES);
-    return mgk_multiply(&size, POSITIONS) && mgk_multiply(&size, sizeof(int32_t) + plan.quads * QUAD) ? size : 0;
+    return mgk_multiply(&size, X86(winograd_block_size)(&plan, 1)) ? size : 0;
+}
+
+size_t X86(winograd_block_size)(const winograd *plan, size_t channels)
+{
+    size_t size = 0;
+    for (size_t position = 0; position < POSITIONS; position++) {
+        size += position_size(plan, position, channels);
+    }
+    return size;
 }
 
 static void transform_column(const int32_t g[3], int32_t u[4])
@@ -41,19 +50,26 @@ static void prepare_channel(const mgk_qconv_weights *weights, const winograd *pl
                             size_t vectors, uint8_t *block)
 {
     const size_t channels = vectors * LANES;
-    const size_t size = channels * (sizeof(int32_t) + plan->quads * QUAD);
     int32_t start[POSITIONS] = {0};
     for (size_t i = 0; i < weights->layer->conv.in_channels; i++) {
         int32_t u[POSITIONS];
         transform(weights, out_channel, i, u);
+        uint8_t *to = block + channels * sizeof(int32_t);
         for (size_t position = 0; position < POSITIONS; position++) {
-            uint8_t *to = block + position * size + channels * sizeof(int32_t);
-            to[(i / QUAD * channels + lane) * QUAD + i % QUAD] = (uint8_t)u[position];
+            const int32_t parts = position_parts(plan, position);
+            for (int32_t part = 0; part < parts; part++) {
+                /* their sum is U, each at most |U| / parts in size, rounded up */
+                const int32_t share = u[position] * (part + 1) / parts - u[position] * part / parts;
+                const size_t quad = (size_t)part * plan->quads + i / QUAD;
+                to[(quad * channels + lane) * QUAD + i % QUAD] = (uint8_t)share;
+            }
+            to += position_size(plan, position, channels);
             start[position] -= u[position] * (position == FULL_POSITION ? 4 * weights->zero[i] : plan->center);
         }
     }
     for (size_t position = 0; position < POSITIONS; position++) {
-        memcpy(block + position * size + lane * sizeof(int32_t), &start[position], sizeof start[position]);
+        memcpy(block + lane * sizeof(int32_t), &start[position], sizeof start[position]);
+        block += position_size(plan, position, channels);
     }
 }
 
@@ -68,7 +84,7 @@ void X86(winograd_prepare)(const mgk_qconv_weights *weights, uint8_t *section, m
         for (size_t lane = 0; lane < vectors * LANES && c + lane < out_channels; lane++) {
             prepare_channel(weights, &plan, c + lane, lane, vectors, section);
         }
-        section += POSITIONS * vectors * LANES * (sizeof(int32_t) + plan.quads * QUAD);
+        section += X86(winograd_block_size)(&plan, vectors * LANES);
     }
     raw->bits = 32;
     raw->low = layer->sum_low;

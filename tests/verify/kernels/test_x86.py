@@ -1,0 +1,127 @@
+"""The x86 kernels at the ends of their lanes, and with planted errors."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad.kernels import KernelError, load
+from quant.integer import Conv2d, Offset, Requantize, Thresholds
+from quant.runtime import PATHS, run_layer
+from quant.target import NativeTarget
+from verify.kernels.lanes_x86 import POSITIONS, bounds, flush, worst_operands
+from verify.kernels.mutants import Mutant, MutantBuilder
+from verify.kernels.targets import kernels
+
+X86 = "src/qconv/x86/"
+#: Activation bits and the size of the largest odd weight.
+WIDTHS = [(bits, (1 << bits) - 1) for bits in (1, 2, 3)]
+
+MUTANTS = (
+    Mutant(
+        "16 bits flushed late", X86 + "products.h", "(2 * activation * weight));", "(2 * activation * weight)) + 1;"
+    ),
+    Mutant("center not taken off", X86 + "winograd_prepare.c", ": plan->center);", ": plan->center - 1);"),
+    Mutant("zero codes at the wrong position", X86 + "winograd.h", "FULL_POSITION = 5", "FULL_POSITION = 6"),
+    Mutant(
+        "odd width reads a whole row", X86 + "winograd.h", "? s->columns_3 : s->columns", "? s->columns : s->columns"
+    ),
+    Mutant("row 3 added", X86 + "winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])"),
+    Mutant("direct: border of zeros", X86 + "direct.c", "memcpy(to, run->zero, channels)", "memset(to, 0, channels)"),
+    Mutant(
+        "direct: parts lose one", X86 + "direct_prepare.c", "w * part / plan->parts;", "(w * part + 1) / plan->parts;"
+    ),
+    Mutant("ties to even go up", X86 + "epilogue.h", ": both(up, broadcast64(1));", ": both(up, broadcast64(0));"),
+    Mutant("threshold not reached by equals", X86 + "epilogue.h", "(uint32_t)t[4 * k] - 1u", "(uint32_t)t[4 * k]"),
+)
+
+
+def x86_kernels(target: NativeTarget) -> list[tuple[int, str, str]]:
+    """Number, name and path of those this processor runs."""
+    return [
+        (number, target.name_of("mgk_qconv2d_kernel_name", number), kernel.path)
+        for number, kernel in enumerate(kernels(target), 1)
+        if kernel.path in ("avx2", "vnni") and target.call("mgk_has_path", PATHS[kernel.path])
+    ]
+
+
+def worst_layer(
+    position: tuple[int, int], top: int, weight: int, sign: int, channels: int
+) -> tuple[Conv2d, np.ndarray]:
+    tile, kernel = worst_operands(position, top, weight, sign)
+    codes = np.repeat(((kernel + weight) // 2)[None, :, :, None], channels, axis=3).astype(np.uint8)
+    bits = int(weight).bit_length()
+    x = np.repeat(tile[None, :, :, None], channels, axis=3).astype(np.uint8)
+    return Conv2d(codes, bits, int(top).bit_length()), x
+
+
+@pytest.mark.parametrize(("bits", "weight"), WIDTHS)
+def test_bounds_fit(bits: int, weight: int) -> None:
+    """Bytes, pairs of products and the sums that are flushed; one more would not fit."""
+    top = (1 << bits) - 1
+    largest = 0
+    for position in POSITIONS:
+        b = bounds(position, top, weight)
+        assert 0 <= b.code_low <= b.code_high <= 255 and b.weight <= 127
+        largest = max(largest, 2 * b.code_high * b.weight)
+    assert largest * flush(top, weight) < 2**15 <= largest * (flush(top, weight) + 1)
+
+
+@pytest.mark.parametrize(("bits", "weight"), WIDTHS)
+def test_worst_operands(native_target: NativeTarget, bits: int, weight: int) -> None:
+    """Every position at its bound, with more channels than are flushed at once."""
+    top = (1 << bits) - 1
+    channels = 4 * flush(top, weight) + 8 if bits > 1 else 64
+    for position in POSITIONS:
+        for sign in (1, -1):
+            op, x = worst_layer(position, top, weight, sign, channels)
+            for number, name, path in x86_kernels(native_target):
+                got = run_layer(op, x, native_target, path, None, number)
+                assert np.array_equal(got, op.run(x)), (name, position, sign)
+
+
+def differs(target: NativeTarget) -> bool:
+    """Whether some kernel of the build gives other bits than the reference."""
+    rng = np.random.default_rng(0)
+    layers = [worst_layer((1, 1), 3, 3, 1, 208)]
+    for bits, width, size in ((2, 2, (6, 7)), (8, 8, (4, 5))):
+        codes = rng.integers(0, 1 << bits, (20, 3, 3, 24), np.uint8)
+        x = rng.integers(0, 1 << width, (1, *size, 24), np.uint8)
+        layers.append((Conv2d(codes, bits, width, pads=(1, 1, 1, 1), zero=np.full(24, 1, np.uint8)), x))
+        layers.append((Conv2d(codes, bits, width, pads=(1, 1, 1, 1), encoding=Offset(1)), x))
+    for op, x in layers:
+        sums = op.run(x)
+        count = len(op.weight_codes)
+        halves = Requantize(np.full(count, 1, np.int32), np.full(count, 1, np.uint8), -(2**15), 2**15 - 1, None, 0,
+                            "half_even", "int16")  # fmt: skip
+        ties = Thresholds(np.sort(sums.reshape(-1, count)[:3].T, axis=1).astype(np.int32), np.ones(count, np.int8), 2)
+        for number, _, path in x86_kernels(target):
+            for epilogue in (None, halves, ties):
+                expected = sums if epilogue is None else epilogue.run(sums)
+                try:
+                    got = run_layer(op, x, target, path, epilogue, number)
+                except KernelError as error:
+                    assert "MGK_BAD_PATH" in str(error)
+                    continue
+                if not np.array_equal(got, expected):
+                    return True
+    return False
+
+
+def test_unchanged_build_is_clean(native_target: NativeTarget) -> None:
+    assert not differs(native_target)
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> MutantBuilder:
+    return MutantBuilder("native", tmp_path_factory.mktemp("x86_mutants"))
+
+
+@pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "intense", reason="builds of a minute: make campaign")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_caught(builder: MutantBuilder, native_target: NativeTarget, mutant: Mutant) -> None:
+    if not x86_kernels(native_target):
+        pytest.skip("this processor has none of the paths")
+    library: Path = builder.build(mutant)
+    assert differs(NativeTarget(load(library), mutant.name))
