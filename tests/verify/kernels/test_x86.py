@@ -24,9 +24,7 @@ MUTANTS = (
     ),
     Mutant("center not taken off", X86 + "winograd_prepare.c", ": plan->center);", ": plan->center - 1);"),
     Mutant("zero codes at the wrong position", X86 + "winograd.h", "FULL_POSITION = 5", "FULL_POSITION = 6"),
-    Mutant(
-        "odd width reads a whole row", X86 + "winograd.h", "? s->columns_3 : s->columns", "? s->columns : s->columns"
-    ),
+    Mutant("odd width", X86 + "winograd_input.c", "position_columns(s, 4 * i + j)", "s->columns"),
     Mutant("row 3 added", X86 + "winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])"),
     Mutant("direct: border of zeros", X86 + "direct.c", "memcpy(to, run->zero, channels)", "memset(to, 0, channels)"),
     Mutant(
