@@ -1,21 +1,6 @@
-# Cross compiles for AArch64 Linux with zig, e.g. that of the Python package ziglang:
+# Cross compiles for AArch64 Linux:
 #   cmake -S csrc -B build -DCMAKE_TOOLCHAIN_FILE=csrc/cmake/zig-aarch64.cmake -DMGK_ZIG=/path/to/zig
-set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
-
-find_program(MGK_ZIG zig REQUIRED)
-set(CMAKE_C_COMPILER ${MGK_ZIG} cc)
-
-# With a target CMake identifies the compiler by an object file, and the next two skip its other trial programs:
-# linking one would first build a whole libc, in a minute.
 set(CMAKE_C_COMPILER_TARGET aarch64-linux-musl)
-set(CMAKE_C_COMPILER_WORKS TRUE)
-set(CMAKE_C_ABI_COMPILED TRUE)
 set(CMAKE_SIZEOF_VOID_P 8)
-
-# The library needs no libc but memcpy and the like, which whoever loads it provides.
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "-nostdlib")
-
-# Archives by zig as well: there may be no other archiver.
-set(CMAKE_C_ARCHIVE_CREATE "${MGK_ZIG} ar qc <TARGET> <OBJECTS>")
-set(CMAKE_C_ARCHIVE_FINISH "${MGK_ZIG} ranlib <TARGET>")
+include(${CMAKE_CURRENT_LIST_DIR}/zig.cmake)

@@ -40,7 +40,7 @@ typedef enum mgk_status {
 
 typedef enum mgk_path {
     MGK_SCALAR = 0,  /* always there, and the reference of all others */
-    MGK_NEON = 1,    /* AArch64 */
+    MGK_NEON = 1,    /* AArch64; 32-bit ARM compiled for NEON (integer kernels; float ones are the scalar) */
     MGK_AVX2 = 2,    /* x86-64 with AVX2 and FMA */
     MGK_AVX512 = 3,  /* x86-64 with AVX-512F */
     MGK_DOTPROD = 4, /* AArch64 with dot products (integer kernels) */

@@ -5,9 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "neon.h"
 
 /* Largest code of b bits; 2 j - it is the weight of code j. */
 static inline int32_t mgk_top_code(unsigned bits)
@@ -20,7 +18,7 @@ static inline uint8_t mgk_seen_bits(const uint8_t *codes, size_t count)
 {
     uint8_t seen = 0;
     size_t i = 0;
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
     uint8x16_t vectors[8] = {0};
     for (; count - i >= sizeof vectors; i += sizeof vectors) {
         for (size_t k = 0; k < 8; k++) {

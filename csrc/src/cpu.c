@@ -1,6 +1,8 @@
 /* Which paths this build has and this processor runs. */
 #include "minigrad_kernels.h"
 
+#include "has_neon.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -70,10 +72,15 @@ int mgk_has_path(mgk_path path)
 {
     switch (path) {
     case MGK_SCALAR: return 1;
-#if defined(__aarch64__)
+#if MGK_HAS_NEON || defined(__aarch64__)
     case MGK_NEON: return 1;
+#endif
+#if defined(__aarch64__)
     case MGK_DOTPROD: return runs_dotprod();
     case MGK_I8MM: return runs_i8mm();
+#endif
+#if defined(MGK_SIMDE)
+    case MGK_DOTPROD: return 1;
 #endif
 #if defined(__x86_64__)
     case MGK_AVX2: return runs_avx(0);

@@ -95,7 +95,7 @@ mgk_status mgk_thresholds(mgk_path path, const int32_t *accumulators, size_t pix
     if (!mgk_thresholds_ascend(thresholds, channels, levels) || !mgk_are_directions(direction, channels)) {
         return MGK_BAD_CODE;
     }
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
     if (path != MGK_SCALAR) {
         mgk_thresholds_neon(accumulators, pixels, channels, levels, thresholds, direction, codes);
         return MGK_OK;

@@ -1,8 +1,8 @@
-/* Thresholds for AArch64: lanes are 8 channels, all their thresholds are held while the pixels pass. */
+/* Thresholds for NEON: lanes are 8 channels, all their thresholds are held while the pixels pass. */
+#include "neon.h"
 #include "thresholds.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#if MGK_HAS_NEON
 
 enum {
     LANES = 8,

@@ -9,6 +9,7 @@
 
 #include "checked.h"
 #include "geometry.h"
+#include "has_neon.h"
 
 /* A checked layer. */
 typedef struct mgk_qconv {
@@ -77,11 +78,15 @@ typedef struct mgk_qconv_kernel {
 
 extern const mgk_qconv_kernel mgk_qconv_scalar;
 
-#if defined(__aarch64__)
-extern const mgk_qconv_kernel mgk_qconv_neon_bits;
+#if MGK_HAS_DOTPROD
 extern const mgk_qconv_kernel mgk_qconv_dotprod_winograd;
+#endif
+#if defined(__AARCH64EL__)
 extern const mgk_qconv_kernel mgk_qconv_dotprod_direct;
 extern const mgk_qconv_kernel mgk_qconv_i8mm_direct;
+#endif
+#if MGK_HAS_NEON
+extern const mgk_qconv_kernel mgk_qconv_neon_bits;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_polyphase;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;
@@ -106,7 +111,7 @@ void mgk_epilogue_scalar_i16(const mgk_qconv_run *run, const int16_t *raw, size_
 void mgk_epilogue_scalar_i32(const mgk_qconv_run *run, const int32_t *raw, size_t pitch, size_t pixel_begin,
                              size_t pixels, size_t c, size_t channels);
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 void mgk_epilogue_neon_i16(const mgk_qconv_run *run, const int16_t *raw, size_t pitch, size_t pixel_begin,
                            size_t pixels, size_t c, size_t channels);
 void mgk_epilogue_neon_i32(const mgk_qconv_run *run, const int32_t *raw, size_t pitch, size_t pixel_begin,

@@ -4,13 +4,27 @@
 #include "pack.h"
 
 static const mgk_qconv_kernel *const kernels[] = {
-#if defined(__aarch64__)
-    &mgk_qconv_neon_bits,      &mgk_qconv_dotprod_winograd, &mgk_qconv_i8mm_direct,   &mgk_qconv_neon_polyphase,
-    &mgk_qconv_dotprod_direct, &mgk_qconv_neon_winograd,    &mgk_qconv_neon_mla,      &mgk_qconv_neon_pairs,
-    &mgk_qconv_neon_smlal,     &mgk_qconv_neon_depthwise,
+#if MGK_HAS_NEON
+    &mgk_qconv_neon_bits,
+#endif
+#if MGK_HAS_DOTPROD
+    &mgk_qconv_dotprod_winograd,
+#endif
+#if defined(__AARCH64EL__)
+    &mgk_qconv_i8mm_direct,
+#endif
+#if MGK_HAS_NEON
+    &mgk_qconv_neon_polyphase,
+#endif
+#if defined(__AARCH64EL__)
+    &mgk_qconv_dotprod_direct,
+#endif
+#if MGK_HAS_NEON
+    &mgk_qconv_neon_winograd,    &mgk_qconv_neon_mla,    &mgk_qconv_neon_pairs,    &mgk_qconv_neon_smlal,
+    &mgk_qconv_neon_depthwise,
 #endif
 #if defined(__x86_64__)
-    &mgk_qconv_winograd_vnni,  &mgk_qconv_direct_vnni,      &mgk_qconv_winograd_avx2, &mgk_qconv_direct_avx2,
+    &mgk_qconv_winograd_vnni,    &mgk_qconv_direct_vnni, &mgk_qconv_winograd_avx2, &mgk_qconv_direct_avx2,
 #endif
     &mgk_qconv_scalar,
 };

@@ -7,7 +7,9 @@
  *     unsigned: accumulator = scale * count(j & a) + base * count(a)
  *     bipolar:  a = 2 b - 1, 0 outside of the image: twice the same of b, minus the sum of the weights of the taps inside.
  *               The sum of all weights is the offset; at a border, those of the taps outside are added again. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include <string.h>
 
 #include "qconv/neon/bits_block.h"

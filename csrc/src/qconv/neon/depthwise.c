@@ -3,7 +3,9 @@
  * Weights are taken as they are; values are code - centre, so that accumulator = sum of weight * value + offset. Sums are
  * kept in the narrowest lanes that hold the sum of all taps: of 8 bits (MLA; 3x3 at 2 bits: 9 * 3 * 2 = 54), 16 bits
  * (SMLAL of bytes; 3x3 at 4 bits: 9 * 15 * 8 = 1,080) or 32 bits (SMLAL of 16-bit operands). */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include <string.h>
 
 #include "qconv/neon/tile.h"

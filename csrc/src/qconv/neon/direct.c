@@ -1,5 +1,7 @@
 /* The walk of the direct kernels over pixels and output channels. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/direct.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
 /* The form of a direct kernel, and the bounds that follow from it. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/direct.h"
 
 static int32_t smaller(int32_t a, int32_t b)

@@ -1,7 +1,7 @@
 /* The image of kernels that multiply bytes: codes less their centre. */
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
 
+#if MGK_HAS_NEON
 #include "qconv/neon/direct.h"
 
 /* value = code - centre, or 2 code - 1, and the sum of the values. */

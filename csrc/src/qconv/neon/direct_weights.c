@@ -1,5 +1,7 @@
 /* Weights of the direct kernels: bytes, block by block of output channels. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/direct.h"
 
 size_t mgk_direct_weights_size(const mgk_qconv *layer, const mgk_direct *direct)

@@ -3,7 +3,7 @@
  *
  * A tile is 4 pixels by 16 output channels: 16 sums, 4 vectors of weights and one of activations, whose lanes are the
  * pixels. 16 elements at a time are 64 products, 5 loads of up to four registers and the loop. */
-#if defined(__aarch64__)
+#if defined(__AARCH64EL__)
 #if !defined(__clang__)
 #pragma GCC target("arch=armv8.2-a+dotprod")
 #endif

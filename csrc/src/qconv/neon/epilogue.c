@@ -1,7 +1,7 @@
 /* The epilogue for AArch64: which vectors for which output. */
 #include "qconv/kernel.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 #include "qconv/neon/epilogue.h"
 
 static void store_accumulators_i16(const mgk_qconv_run *run, const mgk_epilogue_block *b)

@@ -2,9 +2,9 @@
 #ifndef MGK_QCONV_NEON_EPILOGUE_H
 #define MGK_QCONV_NEON_EPILOGUE_H
 
-#include <arm_neon.h>
 #include <string.h>
 
+#include "neon.h"
 #include "qconv/epilogue.h"
 
 typedef struct mgk_epilogue_block {

@@ -6,7 +6,9 @@
  * thresholds of each channel are near to each other, sums of 16 or of 32 bits are narrowed first: with the middle one m,
  *     x - m is saturated into [-2^14, 2^14], |t - m| < 2^14: the comparison is the same, and t - m - 1 differs
  *     from it by 2^15 at most, downwards. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/epilogue.h"
 
 #define MGK_INLINE static inline __attribute__((always_inline))
@@ -21,7 +23,7 @@ typedef int16_t thresholds_16[MGK_CHANNEL_BLOCK];
 /* The upper bytes of a - b, 16 of them; clang makes three instructions of the two intrinsics. */
 MGK_INLINE uint8x16_t upper_bytes(int16x8_t a_low, int16x8_t b_low, int16x8_t a_high, int16x8_t b_high)
 {
-#if defined(__clang__)
+#if defined(__clang__) && defined(__aarch64__)
     uint8x16_t upper;
     __asm__("subhn %0.8b, %1.8h, %2.8h\n\tsubhn2 %0.16b, %3.8h, %4.8h"
             : "=&w"(upper)

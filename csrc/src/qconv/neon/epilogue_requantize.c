@@ -6,7 +6,9 @@
  * Halves up with shifts of 32 and more need the upper half of the product only: SQDMULH is floor(product / 2^31), and
  *     floor((floor(product / 2^31) + 2^(shift - 32)) / 2^(shift - 31)) = floor((product + 2^(shift - 1)) / 2^shift),
  * as a floor within a floor of a division by an integer may be left out. It saturates for two operands of -2^31 only. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/epilogue.h"
 
 #define MGK_INLINE static inline __attribute__((always_inline))

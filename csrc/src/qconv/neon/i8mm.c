@@ -3,7 +3,7 @@
  *
  * A tile is 4 pixels by 16 output channels: 2 x 8 sums, 4 vectors of weights at a time and 2 of activations. 16 elements
  * at a time are 32 products, 5 loads of four registers and the loop. */
-#if defined(__aarch64__)
+#if defined(__AARCH64EL__)
 #if !defined(__clang__)
 #pragma GCC target("arch=armv8.2-a+i8mm")
 #endif

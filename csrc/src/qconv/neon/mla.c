@@ -7,7 +7,9 @@
  *     3 bits: w' in [-4, 3], a' in [-3, 4]: products in [-16, 12], 8 of them are -128 and 96
  * mgk_most_products finds the count for any widths from the bounds; a chunk is so long that 16 bits hold its sum (a flush
  * adds two lanes). */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/mla_block.h"
 
 enum { UNIT = 2, LANES = 8, LEAST_FLUSH = 4 };

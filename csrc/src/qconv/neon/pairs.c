@@ -2,7 +2,9 @@
  * products: MUL, MLA, SADALP. With weights w' in [-8, 7] and values a' in [-7, 8], 4 bits each, products lie in
  * [-64, 56]: two are at least -128 and at most 112. A 16-bit sum holds 512 of them (512 * -64 = -2^15); longer patches are
  * taken in chunks, whose sums are added in 32 bits. Where the raw sum fits in 16 bits its parts need not. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/pairs_block.h"
 
 enum { UNIT = 4, LANES = 8 };

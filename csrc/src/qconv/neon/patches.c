@@ -1,9 +1,10 @@
 /* Images with a border, and patches of them, four interleaved. */
-#if defined(__aarch64__)
-#include "qconv/neon/patches.h"
+#include "neon.h"
 
-#include <arm_neon.h>
+#if MGK_HAS_NEON
 #include <string.h>
+
+#include "qconv/neon/patches.h"
 
 enum { VECTOR = 16, SLACK = 64 };
 

@@ -1,7 +1,7 @@
 /* Patches of one pixel, straight from the codes: centred, summed and interleaved in one pass, without an image. */
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
 
+#if MGK_HAS_NEON
 #include "qconv/neon/tile.h"
 
 enum { VECTOR = 16 };

@@ -11,7 +11,9 @@
  * [-3, 3], along both axes to [-6, 6]; a sum of taps doubles a weight, to [-4, 2] and [-8, 4]. Products are then at most
  * 4 (32 of them fit in a byte), 6 (21), 8 (16), 12 (10) and 16 (8) in size. The sums of 16 bits are taken modulo 2^16:
  * only the raw sum has to fit. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include <string.h>
 
 #include "qconv/neon/mla_block.h"

@@ -8,7 +8,9 @@
  *     w a + w' a' = w a - w' ~a' - w',
  * where the last term is a constant of the output channel. A product lies in [-127 * 128, 128 * 128] = [-16256, 16384],
  * and a difference of two in [-32640, 32640]. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/tile.h"
 
 enum { UNIT = 4, LANES = 8, VECTORS = 2 };

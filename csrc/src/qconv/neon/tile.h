@@ -4,16 +4,8 @@
 #ifndef MGK_QCONV_NEON_TILE_H
 #define MGK_QCONV_NEON_TILE_H
 
-#include <arm_neon.h>
-
+#include "neon.h"
 #include "qconv/neon/direct.h"
-
-/* 1: inner loops are assembly; 0: the same loops in intrinsics. */
-#if !defined(MGK_ASM) && defined(__AARCH64EL__)
-#define MGK_ASM 1
-#elif !defined(MGK_ASM)
-#define MGK_ASM 0
-#endif
 
 #define MGK_INLINE static inline __attribute__((always_inline))
 

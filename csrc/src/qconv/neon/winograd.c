@@ -5,7 +5,7 @@
  * epilogue of the block's pixels. A position's weights stay in the first-level cache while the groups pass. */
 #include "qconv/neon/winograd_job.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 
 /* Takes size bytes at a multiple of 64; 0 where that overflows. */
 static int place(winograd_buffers *b, size_t *offset, size_t size)
@@ -197,7 +197,9 @@ static size_t find_workspace_size(const mgk_qconv *layer, int depth)
     };
 
 DEFINE_KERNEL(mgk_qconv_neon_winograd, "neon-winograd", MGK_NEON, 2)
+#if MGK_HAS_DOTPROD
 DEFINE_KERNEL(mgk_qconv_dotprod_winograd, "dotprod-winograd", MGK_DOTPROD, 4)
+#endif
 #else
 typedef int mgk_nothing_here; /* C99 wants a declaration in every file */
 #endif

@@ -6,7 +6,7 @@
  * defined as 0): the same operations in the same order. All other tiles are intrinsics. */
 #include "qconv/neon/winograd.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 #include "qconv/neon/winograd_products.h"
 
 /* run pairs in lanes of 8 bits, then the flush. */

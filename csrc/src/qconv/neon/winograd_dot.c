@@ -6,9 +6,9 @@
  * always assembly, so that the file needs no flags of its own. */
 #include "qconv/neon/winograd.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_DOTPROD
 /* What makes the assembler take it: gcc writes .arch itself, which clears extensions. */
-#if defined(__clang__)
+#if defined(__clang__) || defined(MGK_SIMDE)
 #define WITH_DOT_PRODUCT ".arch_extension dotprod\n"
 #else
 #pragma GCC target("arch=armv8.2-a+dotprod")
@@ -18,7 +18,11 @@
 
 enum { UNIT = 16, HALVES = 0, WORDS = 1 };
 
+#if defined(MGK_SIMDE)
+#define DOT(lane) sum = vdotq_lane_s32(sum, w, (lane) < 2 ? vget_low_s8(a) : vget_high_s8(a), (lane) % 2)
+#else
 #define DOT(lane) __asm__(WITH_DOT_PRODUCT "sdot %0.4s, %1.16b, %2.4b[" #lane "]" : "+w"(sum) : "w"(w), "w"(a))
+#endif
 
 /* sum + the products of 4 output channels' weights with one lane's 4 codes; lane is a constant. */
 WINOGRAD_INLINE int32x4_t dot(int32x4_t sum, int8x16_t w, int8x16_t a, const int lane)

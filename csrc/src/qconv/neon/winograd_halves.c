@@ -5,7 +5,7 @@
  * too (MGK_ASM), as in winograd_bytes.c. */
 #include "qconv/neon/winograd.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 #include "qconv/neon/winograd_products.h"
 
 /* How sums end: stored modulo 2^16, or as int32, or added to int32. */

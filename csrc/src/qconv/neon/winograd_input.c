@@ -1,9 +1,10 @@
 /* B^T d B of the codes, 16 channels at once. */
 #include "qconv/neon/winograd_transform.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#if MGK_HAS_NEON
 #include <string.h>
+
+#include "neon.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

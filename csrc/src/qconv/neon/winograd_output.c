@@ -1,8 +1,8 @@
 /* A^T (sum of U V) A, and from X to raw sums: X / 2 + S, or X / 4 (winograd.h). */
 #include "qconv/neon/winograd_transform.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#if MGK_HAS_NEON
+#include "neon.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -12,7 +12,7 @@ enum { LANES = 8 };
 INLINE int16x8_t find_two(void)
 {
     int16x8_t two = vdupq_n_s16(2);
-    __asm__("" : "+w"(two));
+    MGK_TOUCH(two);
     return two;
 }
 

@@ -1,7 +1,7 @@
 /* Which layers the Winograd kernels take, and the widths they compute in. Every bound is proven by verify/kernels/lanes. */
 #include "qconv/neon/winograd.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 
 enum { INT16_BOUND = 32766, MOST_CHANNELS = 4096, UNIT = 16 };
 

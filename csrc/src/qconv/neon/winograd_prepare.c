@@ -1,7 +1,7 @@
 /* Weights of the Winograd kernels: transformed, in the order the products read them, with proven schedules. */
 #include "qconv/neon/winograd.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 
 enum { SCHEDULES_ALIGNMENT = 64, INT8_BOUND = 127 };
 

@@ -3,16 +3,10 @@
 #ifndef MGK_WINOGRAD_PRODUCTS_H
 #define MGK_WINOGRAD_PRODUCTS_H
 
+#include "neon.h"
 #include "qconv/neon/winograd_multiply.h"
 
-#include <arm_neon.h>
-
 #define WINOGRAD_INLINE static inline __attribute__((always_inline))
-
-/* Off, everything is intrinsics. */
-#ifndef MGK_ASM
-#define MGK_ASM 1
-#endif
 
 enum { MOST_TILES = WINOGRAD_GROUP, MOST_VECTORS = WINOGRAD_LANES / 8 };
 

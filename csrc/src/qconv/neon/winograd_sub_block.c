@@ -1,7 +1,7 @@
 /* The products and the output transform of a few tiles and one block of output channels. */
 #include "qconv/neon/winograd_job.h"
 
-#if defined(__aarch64__)
+#if MGK_HAS_NEON
 
 static uint8_t find_need(size_t position)
 {
@@ -17,10 +17,12 @@ static uint8_t find_need(size_t position)
 static void multiply(const winograd *plan, const winograd_product *product, unsigned schedule, size_t position)
 {
     const winograd_class kind = mgk_winograd_class(position);
+#if MGK_HAS_DOTPROD
     if (plan->depth == 4) {
         mgk_winograd_multiply_dot(product, plan->wide);
         return;
     }
+#endif
     if (product->tiles != WINOGRAD_GROUP && schedule != WINOGRAD_WIDE_SCHEDULE) {
         schedule = plan->safe[kind];
     }
