@@ -14,7 +14,7 @@ PEER_TESTS := tests/verify/peers tests/verify/oracle tests/verify/gradients/test
   tests/minigrad/ops/test_against_torch.py
 export CC := $(CC_NAME)
 
-.PHONY: demo test setup lint ctest pytest campaign peers bench figures fuzz sizes clean
+.PHONY: demo test setup lint ctest pytest campaign peers bench figures fuzz sizes simde clean
 
 demo: setup
 	@$(BIN)/minigrad demo $(DEMO)
@@ -91,6 +91,17 @@ fuzz: setup
 	@$(CMAKE) --build build/fuzz | tail -n 1
 	@if [ -x build/fuzz/fuzz_guided ]; then build/fuzz/fuzz_guided -max_len=2048 -max_total_time=$(FUZZ_SECONDS); \
 	  else timeout $(FUZZ_SECONDS) build/fuzz/fuzz 1000000000 $$(date +%s) || [ $$? -eq 124 ]; fi
+
+# The NEON kernels on this machine, by the headers of SIMDe, under clang's sanitizers: tests and seeded inputs.
+simde: setup
+	@command -v clang >/dev/null && echo '#include <simde/arm/neon.h>' | clang -fsyntax-only -xc - || \
+	  { echo "clang and SIMDe are needed; on Debian: apt install clang libsimde-dev" >&2; exit 1; }
+	@for kinds in address,undefined memory; do \
+	  $(CMAKE) -S csrc -B build/simde-$$kinds -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -DCMAKE_C_COMPILER=clang -DMGK_SIMDE=ON -DMGK_TESTS=ON -DMGK_WERROR=ON -DMGK_SANITIZE=$$kinds >/dev/null && \
+	  $(CMAKE) --build build/simde-$$kinds | tail -n 1 && \
+	  $(BIN)/ctest --test-dir build/simde-$$kinds --output-on-failure || exit 1; \
+	done
 
 # Bytes of code of the C library for AArch64, scalar and with NEON.
 sizes: setup

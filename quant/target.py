@@ -38,6 +38,7 @@ class Struct:
         content = bytearray()
         for kind, value in self.fields:
             dtype = np.dtype(size_type if kind in ("size", "pointer") else kind)
+            dtype = dtype.newbyteorder(np.dtype(size_type).byteorder)
             number = address_of(value) if isinstance(value, np.ndarray) else int(value or 0)
             content += bytes(-len(content) % dtype.itemsize)
             content += np.array(number, dtype).tobytes()

@@ -3,7 +3,7 @@
 
 #include "has_neon.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(MGK_SIMDE)
 #include <cpuid.h>
 
 /* Bits of XCR0: the register files that the operating system saves on a switch of tasks. */
@@ -79,10 +79,9 @@ int mgk_has_path(mgk_path path)
     case MGK_DOTPROD: return runs_dotprod();
     case MGK_I8MM: return runs_i8mm();
 #endif
-#if defined(MGK_SIMDE)
+#if defined(MGK_SIMDE) /* as if this were the other machine */
     case MGK_DOTPROD: return 1;
-#endif
-#if defined(__x86_64__)
+#elif defined(__x86_64__)
     case MGK_AVX2: return runs_avx(0);
     case MGK_AVX512: return runs_avx(1);
     case MGK_VNNI: return runs_vnni();

@@ -29,6 +29,8 @@
 #define vmlal_high_u8(sum, a, b) vmlal_u8(sum, vget_high_u8(a), vget_high_u8(b))
 #undef vmlal_high_s16
 #define vmlal_high_s16(sum, a, b) vmlal_s16(sum, vget_high_s16(a), vget_high_s16(b))
+#undef vmlsl_high_s8
+#define vmlsl_high_s8(sum, a, b) vmlsl_s8(sum, vget_high_s8(a), vget_high_s8(b))
 #undef vmovn_high_s16
 #define vmovn_high_s16(low, a) vcombine_s8(low, vmovn_s16(a))
 #undef vmovn_high_u16

@@ -1,4 +1,4 @@
-"""Building the C library: for this machine, or across for AArch64, from the checkout's sources or a mutated copy.
+"""Building the C library: for this machine, or across for others, from the checkout's sources or a mutated copy.
 
 ``CMakeLists.txt`` is the one list of sources and flags; builds are kept in a cache folder under the digest of all
 they were made from.
@@ -23,6 +23,10 @@ __all__ = ["LIBRARY", "BuildError", "build", "cache_folder", "compile_tree", "co
 
 #: The file a build folder holds at the end.
 LIBRARY = "libminigrad_kernels.so"
+STATIC_LIBRARY = "libminigrad_kernels.a"
+#: Machines that zig compiles for, and those whose library is part of a program in an emulator.
+_CROSS = ("aarch64", "arm", "riscv64", "s390x")
+_STATIC = ("arm", "riscv64", "s390x")
 _SOURCE_SUFFIXES = {".c", ".h", ".txt", ".cmake"}
 
 
@@ -46,7 +50,8 @@ def build(
     Parameters
     ----------
     machine
-        "aarch64", cross compiled by zig, or "native", by this machine's compiler or zig where there is none.
+        "aarch64", "arm", "riscv64" or "s390x", cross compiled by zig, or "native", by this machine's compiler or zig
+        where there is none.
     sources
         A folder such as csrc.
     folder
@@ -57,7 +62,7 @@ def build(
     Returns
     -------
     Path
-        The shared library.
+        The shared library; for 32-bit ARM, RISC-V and s390x the static one.
 
     Raises
     ------
@@ -66,12 +71,13 @@ def build(
     BuildError
         If the build fails.
     """
-    if machine not in ("aarch64", "native"):
-        raise InputError(f"machine: expected 'aarch64' or 'native', got {machine!r}")
+    if machine not in (*_CROSS, "native"):
+        raise InputError(f"machine: expected {', '.join(map(repr, _CROSS))} or 'native', got {machine!r}")
     if not (sources / "CMakeLists.txt").is_file():
         raise InputError(f"{sources}: no CMakeLists.txt; expected the library's sources")
     _, tools = _configuration(machine, sources)
-    library = (folder or cache_folder()) / f"{machine}-{_digest(sources, tools)}" / LIBRARY
+    name = STATIC_LIBRARY if machine in _STATIC else LIBRARY
+    library = (folder or cache_folder()) / f"{machine}-{_digest(sources, tools)}" / name
     if library.is_file():
         return library
     say(f"building the kernels for {machine}, once")
@@ -81,7 +87,7 @@ def build(
         configure_tree(machine, sources, Path(scratch))
         compile_tree(Path(scratch))
         library.parent.mkdir(exist_ok=True)
-        os.replace(Path(scratch) / LIBRARY, library)
+        os.replace(Path(scratch) / name, library)
     return library
 
 
@@ -98,11 +104,12 @@ def compile_tree(objects: Path) -> None:
 
 def _configuration(machine: str, sources: Path) -> tuple[list[str], str]:
     """The configuring command, and what of the tools goes into the digest."""
-    command = [_find_cmake(), "-S", str(sources), "-DCMAKE_BUILD_TYPE=Release", "-DMGK_STATIC=OFF"]
+    command = [_find_cmake(), "-S", str(sources), "-DCMAKE_BUILD_TYPE=Release"]
+    command += ["-DMGK_SHARED=OFF"] if machine in _STATIC else ["-DMGK_STATIC=OFF"]
     command += _generator()
-    if machine == "aarch64":
+    if machine in _CROSS:
         zig = _find_zig()
-        command += [f"-DCMAKE_TOOLCHAIN_FILE={sources / 'cmake' / 'zig-aarch64.cmake'}", f"-DMGK_ZIG={zig}"]
+        command += [f"-DCMAKE_TOOLCHAIN_FILE={sources / 'cmake' / f'zig-{machine}.cmake'}", f"-DMGK_ZIG={zig}"]
         return command, f"{zig} {zig.stat().st_mtime_ns}"
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     command.append(f"-DCMAKE_C_COMPILER={compiler or f'{_find_zig()};cc'}")
