@@ -44,6 +44,7 @@ static const struct {
     FUNCTION(mgk_thresholds),
     FUNCTION(mgk_requantize),
     FUNCTION(mgk_sum_pool),
+    FUNCTION(mgk_sum_windows),
     FUNCTION(mgk_max_pool),
     FUNCTION(mgk_add_i16),
     FUNCTION(mgk_linear_u8),

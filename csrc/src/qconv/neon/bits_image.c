@@ -1,7 +1,8 @@
 /* The image of the bit-serial kernel: a pixel is a row of bytes. With n of them, bit i of byte k is channel i * n + k, so
  * that eight vectors of codes, each shifted by one more, are a vector of bytes. */
-#if defined(__aarch64__)
-#include <arm_neon.h>
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include <string.h>
 
 #include "qconv/neon/direct.h"

@@ -1,5 +1,7 @@
 /* Inputs of the polyphase kernel: differences of even rows and columns, exact in bytes. */
-#if defined(__aarch64__)
+#include "neon.h"
+
+#if MGK_HAS_NEON
 #include "qconv/neon/polyphase.h"
 
 MGK_INLINE void transform_axis(const int8x16_t x[AXIS], int8x16_t t[AXIS])
