@@ -20,8 +20,9 @@ def sources(tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(SOURCES / "cmake", tree / "cmake")
     shutil.copytree(SOURCES / "include", tree / "include")
     shutil.copy(SOURCES / "CMakeLists.txt", tree)
-    (tree / "src" / "wide").mkdir(parents=True)
-    (tree / "src" / "wide" / "nothing.c").write_text("typedef int nothing;\n")
+    for folder in ("wide", "qconv/x86"):
+        (tree / "src" / folder).mkdir(parents=True)
+        (tree / "src" / folder / "nothing.c").write_text("typedef int nothing;\n")
     shutil.copy(SOURCES / "src" / "status.c", tree / "src")
     yield tree
 
