@@ -52,7 +52,7 @@ lint: setup
 ctest: setup
 	@$(CMAKE) -S csrc -B build/ctest -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DMGK_TESTS=ON -DMGK_WERROR=ON -DMGK_SANITIZE=auto | grep sanitizers
-	@$(CMAKE) --build build/ctest | tail -n 1
+	@$(CMAKE) --build build/ctest -- --quiet
 	@$(BIN)/ctest --test-dir build/ctest --output-on-failure
 
 pytest: setup
@@ -88,7 +88,7 @@ FUZZ_SECONDS ?= 60
 fuzz: setup
 	@$(CMAKE) -S csrc -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	  -DCMAKE_C_COMPILER=$(or $(shell command -v clang),$(CC)) -DMGK_FUZZ=ON -DMGK_SANITIZE=auto | grep sanitizers
-	@$(CMAKE) --build build/fuzz | tail -n 1
+	@$(CMAKE) --build build/fuzz -- --quiet
 	@if [ -x build/fuzz/fuzz_guided ]; then build/fuzz/fuzz_guided -max_len=2048 -max_total_time=$(FUZZ_SECONDS); \
 	  else timeout $(FUZZ_SECONDS) build/fuzz/fuzz 1000000000 $$(date +%s) || [ $$? -eq 124 ]; fi
 
@@ -99,7 +99,7 @@ simde: setup
 	@for kinds in address,undefined memory; do \
 	  $(CMAKE) -S csrc -B build/simde-$$kinds -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	    -DCMAKE_C_COMPILER=clang -DMGK_SIMDE=ON -DMGK_TESTS=ON -DMGK_WERROR=ON -DMGK_SANITIZE=$$kinds >/dev/null && \
-	  $(CMAKE) --build build/simde-$$kinds | tail -n 1 && \
+	  $(CMAKE) --build build/simde-$$kinds -- --quiet && \
 	  $(BIN)/ctest --test-dir build/simde-$$kinds --output-on-failure || exit 1; \
 	done
 

@@ -113,6 +113,9 @@ def _configuration(machine: str, sources: Path) -> tuple[list[str], str]:
         return command, f"{zig} {zig.stat().st_mtime_ns}"
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
     command.append(f"-DCMAKE_C_COMPILER={compiler or f'{_find_zig()};cc'}")
+    if compiler is None:
+        command.append(f"-DCMAKE_C_ARCHIVE_CREATE={_find_zig()} ar qc <TARGET> <OBJECTS>")
+        command.append(f"-DCMAKE_C_ARCHIVE_FINISH={_find_zig()} ranlib <TARGET>")
     return command, str(compiler)
 
 

@@ -46,7 +46,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build folder as somebody without Python makes it: both libraries."""
     folder = tmp_path_factory.mktemp("packaging") / "build"
     command, _ = build_module._configuration("native", SOURCES)
-    run(*[part for part in command if part != "-DMGK_STATIC=OFF"], "-B", folder)
+    run(*command, "-DMGK_STATIC=ON", "-B", folder)
     run(build_module._find_cmake(), "--build", folder)
     return folder
 
