@@ -10,13 +10,13 @@ from minigrad.kernels import KernelError, load
 from quant.integer import Conv2d, Offset, Requantize, Thresholds
 from quant.runtime import PATHS, run_layer
 from quant.target import NativeTarget
-from verify.kernels.lanes_x86 import POSITIONS, bounds, flush, worst_operands
+from verify.kernels.lanes.x86_winograd import POSITIONS, plan_of, worst_operands
 from verify.kernels.mutants import Mutant, MutantBuilder
 from verify.kernels.targets import kernels
 
 X86 = "src/qconv/x86/"
 #: Activation bits and the size of the largest odd weight.
-WIDTHS = [(bits, (1 << bits) - 1) for bits in (1, 2, 3)]
+WIDTHS = [(bits, (1 << bits) - 1) for bits in (1, 2, 3, 4)]
 
 MUTANTS = (
     Mutant(
@@ -55,22 +55,12 @@ def worst_layer(
 
 
 @pytest.mark.parametrize(("bits", "weight"), WIDTHS)
-def test_bounds_fit(bits: int, weight: int) -> None:
-    """Bytes, pairs of products and the sums that are flushed; one more would not fit."""
-    top = (1 << bits) - 1
-    largest = 0
-    for position in POSITIONS:
-        b = bounds(position, top, weight)
-        assert 0 <= b.code_low <= b.code_high <= 255 and b.weight <= 127
-        largest = max(largest, 2 * b.code_high * b.weight)
-    assert largest * flush(top, weight) < 2**15 <= largest * (flush(top, weight) + 1)
-
-
-@pytest.mark.parametrize(("bits", "weight"), WIDTHS)
 def test_worst_operands(native_target: NativeTarget, bits: int, weight: int) -> None:
     """Every position at its bound, with more channels than are flushed at once."""
     top = (1 << bits) - 1
-    channels = 4 * flush(top, weight) + 8 if bits > 1 else 64
+    plan = plan_of("avx2", top, weight)
+    assert plan is not None
+    channels = 4 * plan[1] + 8 if bits > 1 else 64
     for position in POSITIONS:
         for sign in (1, -1):
             op, x = worst_layer(position, top, weight, sign, channels)

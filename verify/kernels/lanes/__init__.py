@@ -1,4 +1,4 @@
-"""Proofs that no lane of the kernels for AArch64 overflows: ``python -m verify.kernels.lanes``.
+"""Proofs that no lane of the integer kernels overflows: ``python -m verify.kernels.lanes``.
 
 Each bound that a kernel counts with is proved by z3 over all operands, and one more is refuted with operands that
 overflow; the constants and formulas are looked up in the C sources, so that a change there fails the proof.
@@ -7,10 +7,21 @@ overflow; the constants and formulas are looked up in the C sources, so that a c
 from verify.kernels.lanes.claims import Claim, prove, refute
 from verify.kernels.lanes.direct import check_direct
 from verify.kernels.lanes.winograd import check_winograd
+from verify.kernels.lanes.x86_direct import check_x86_direct
+from verify.kernels.lanes.x86_winograd import check_x86_winograd
 
-__all__ = ["Claim", "check_direct", "check_winograd", "main", "prove", "refute"]
+__all__ = [
+    "Claim",
+    "check_direct",
+    "check_winograd",
+    "check_x86_direct",
+    "check_x86_winograd",
+    "main",
+    "prove",
+    "refute",
+]
 
 
 def main() -> int:
     """Print a line a claim; 0 if all hold."""
-    return 1 if check_winograd() + check_direct() else 0
+    return 1 if check_winograd() + check_direct() + check_x86_winograd() + check_x86_direct() else 0

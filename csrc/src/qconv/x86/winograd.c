@@ -9,13 +9,18 @@ static int32_t larger(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-/* 0: not worth it, as weights of more parts than these would be; direct, 36 are multiplied. */
-static int find_parts(winograd *plan, int32_t w, int32_t largest)
+/* Codes to n, weights to w in size. 0: not worth it, as weights of more parts than these would be; direct, 36 are
+ * multiplied. */
+static int find_parts(winograd *plan, int32_t n, int32_t w)
 {
     static const int32_t factor[3] = {4, 6, 9};
+    const int32_t most = largest_weight(4 * n);
+    int32_t share = 0; /* the largest part */
     for (int k = 0; k < 3; k++) {
-        plan->parts[k] = (factor[k] * w + largest - 1) / largest;
+        plan->parts[k] = (factor[k] * w + most - 1) / most;
+        share = larger(share, (factor[k] * w + plan->parts[k] - 1) / plan->parts[k]);
     }
+    plan->flush = quads_to_flush(4 * n, share);
     return plan->parts[1] == 1 && plan->parts[2] <= 2;
 }
 
@@ -26,14 +31,13 @@ int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
     const int32_t w = larger(larger(layer->weight_high, -layer->weight_low), 1);
     if (layer->groups != 1 || layer->bipolar || c->kernel_height != 3 || c->kernel_width != 3 || c->stride_y != 1 ||
         c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels > MOST_CHANNELS || n > 63 ||
-        !find_parts(plan, w, largest_weight(4 * n))) {
+        !find_parts(plan, n, w)) {
         return 0;
     }
     /* Y is four times the accumulator: 4 * 9 * 8192 channels * 63 * 21 stay below 2^31. */
     plan->channels = mgk_round_up(c->in_channels, CHUNK);
     plan->quads = (c->in_channels + QUAD - 1) / QUAD;
     plan->center = (uint8_t)(2 * n);
-    plan->flush = quads_to_flush(4 * n, 9 * w < largest_weight(4 * n) ? 9 * w : largest_weight(4 * n));
     plan->odd_y = layer->geometry.out_height % 2 != 0;
     plan->odd_x = layer->geometry.out_width % 2 != 0;
     plan->tiles_y = layer->geometry.out_height / 2 + (size_t)plan->odd_y;

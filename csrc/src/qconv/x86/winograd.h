@@ -18,7 +18,7 @@
 
 #include "qconv/x86/products.h"
 
-enum { POSITIONS = 16, CHUNK = 16, FULL_POSITION = 5, CODES_SHIFT = 2 };
+enum { POSITIONS = 16, CHUNK = 16, FULL_POSITION = 5 };
 
 /* Tiles are 2x2 outputs; some rows of them are computed together. Where the output's height (width) is odd, the last
  * row (column) of tiles needs no positions of row (column) 3: they are left out. */
