@@ -2,7 +2,8 @@
 
 It runs in the environment of ``make peers``. One process for each of our x86 paths, in which the others are limited to
 the same instructions as far as they let themselves be; there everyone runs in turn, on one thread, and medians of the
-processor's time are compared. What was measured is stored in ``convolution.json`` with ``--store``.
+processor's time are compared. What was measured is stored in ``convolution.json`` with ``--store``;
+``python -m verify.kernels.bench.page`` then makes the table of docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -129,8 +130,13 @@ def table(measurement: Measurement) -> str:
     lines = []
     for path, layers in measurement["paths"].items():
         names = list(next(iter(layers.values())))
-        limits = ", ".join(f"{key}={value}" for key, value in measurement["limits"][path].items()) or "no limits"
-        lines += [f"{path} ({limits})", "", "| layer | " + " | ".join(names) + " |", "|" + " --- |" * (len(names) + 1)]
+        limits = ", ".join(f"`{key}={value}`" for key, value in measurement["limits"][path].items()) or "no limits"
+        lines += [
+            f"Milliseconds, {path} ({limits}):",
+            "",
+            "| layer | " + " | ".join(names) + " |",
+            "|" + " --- |" * (len(names) + 1),
+        ]
         for layer, facts in layers.items():
             ours = facts["2 bit"]["milliseconds"]
             cells = [
@@ -140,7 +146,8 @@ def table(measurement: Measurement) -> str:
             lines.append(f"| {layer} | " + " | ".join(cells) + " |")
         lines.append("")
     amx = "The processor has AMX" if measurement["amx"] else "The processor has no AMX: nothing to compare with it"
-    return "\n".join([*lines, f"{NOTE} {amx}.", f"{measurement['processor']}; {measurement['versions']}"])
+    versions = ", ".join(f"{name} {version}" for name, version in measurement["versions"].items())
+    return "\n".join([*lines, f"{NOTE} {amx}.", f"{measurement['processor']}; {versions}."])
 
 
 def _child(path: str, given: argparse.Namespace) -> Measurement:

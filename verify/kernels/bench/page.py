@@ -1,15 +1,18 @@
 """``python -m verify.kernels.bench.page``: the tables of docs/kernels.md, from docs/kernels.json.
 
-A list of the kernels of the builds' tables is here too.
+The comparison with PyTorch and onnxruntime is of ``verify/peers/convolution.json``. A list of the kernels of the
+builds' tables is here too.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from verify.kernels.bench.record import Record, read_record
 from verify.kernels.bench.table import TITLES, Rows, bound_rows, instruction_rows, markdown, plain_rows
+from verify.peers.convolution import STORED, table
 
 __all__ = ["KERNELS", "PAGE", "RECORD", "main", "render"]
 
@@ -40,6 +43,7 @@ def render(page: str, record: Record) -> str:
     """The page with its tables made again."""
     rows: Rows = [("kernel", "path", "takes", "does"), *((name, *about) for name, about in KERNELS.items())]
     page = _replace(page, "kernels", markdown(rows))
+    page = _replace(page, "comparison", table(json.loads(STORED.read_text(encoding="utf-8"))) + "\n")
     return _replace(page, "figures", _figures(record))
 
 

@@ -1,5 +1,6 @@
 """docs/kernels.md is true: its tables are those of the record, its C example runs, its kernels are the builds'."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from verify.kernels.bench.page import KERNELS, PAGE, RECORD, render
 from verify.kernels.bench.record import read_record
 from verify.kernels.build import build
 from verify.kernels.targets import kernels
+from verify.peers.convolution import STORED
 
 SMALL = Layer(3, 1, 64, 64, 8)
 
@@ -25,6 +27,22 @@ def test_the_tables_are_those_of_the_record() -> None:
     assert render(text, read_record(RECORD)) == text, "run 'python -m verify.kernels.bench.page'"
     assert "<!-- kernels -->\n| kernel" in text
     assert "<!-- figures -->\nInstructions" in text
+    assert "<!-- comparison -->\nMilliseconds, " in text
+
+
+def test_the_comparison_is_that_of_the_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A number changed in the record is one changed on the page."""
+    measurement = json.loads(STORED.read_text())
+    path, layers = next(iter(measurement["paths"].items()))
+    layers["64@56"]["onnxruntime"]["milliseconds"] = 123.456
+    (tmp_path / "changed.json").write_text(json.dumps(measurement))
+    monkeypatch.setattr("verify.kernels.bench.page.STORED", tmp_path / "changed.json")
+    text = PAGE.read_text()
+    changed = render(text, read_record(RECORD))
+    assert changed != text and "| 123.456 (" in changed.partition(f"Milliseconds, {path}")[2]
+    for name, version in measurement["versions"].items():
+        assert f"{name} {version}" in text
+    assert measurement["note"] in text
 
 
 def test_the_record_has_every_bit_right() -> None:
