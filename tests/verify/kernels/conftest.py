@@ -10,6 +10,7 @@ from quant.integer import Argmax, Conv2d, Linear, Program, SumPool, Thresholds
 from quant.target import NativeTarget
 from verify.kernels.build import build
 from verify.kernels.emulator import EmulatedTarget
+from verify.kernels.mutants import MutantBuilder
 from verify.kernels.targets import Runner, emulated, native
 
 
@@ -23,6 +24,11 @@ def cross() -> None:
 @pytest.fixture(scope="session")
 def aarch64_library(cross: None) -> Path:
     return build("aarch64")
+
+
+@pytest.fixture(scope="session")
+def builder(cross: None, tmp_path_factory: pytest.TempPathFactory) -> MutantBuilder:
+    return MutantBuilder("aarch64", tmp_path_factory.mktemp("mutants"))
 
 
 @pytest.fixture(scope="session")

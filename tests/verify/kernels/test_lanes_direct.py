@@ -53,7 +53,7 @@ def test_one_product_more_is_not_proved(claim: Claim) -> None:
         ("mla.c", "UNIT = 2", "UNIT = 1", lambda: mla_claims(2, 2)),
         ("pairs.c", "form, 8) >= 2", "form, 8) >= 1", lambda: pairs_claims(4, 4)),
         ("direct_form.c", "(half - 1) / form", "half / form", lambda: mla_claims(2, 2)),
-        ("polyphase.c", "{0, 1, 2, 3, 3}", "{0, 1, 2, 2, 3}", lambda: polyphase_claims(2, 2)),
+        ("polyphase_weights.c", "{0, 1, 2, 3, 3}", "{0, 1, 2, 2, 3}", lambda: polyphase_claims(2, 2)),
         ("smlal.c", "complement = 1", "complement = 0", smlal_holds),
     ],
 )

@@ -13,11 +13,6 @@ from verify.kernels.mutants import MUTANTS, Mutant, MutantBuilder
 from verify.kernels.targets import Runner, emulated
 
 
-@pytest.fixture(scope="module")
-def builder(cross: None, tmp_path_factory: pytest.TempPathFactory) -> MutantBuilder:
-    return MutantBuilder("aarch64", tmp_path_factory.mktemp("mutants"))
-
-
 def find_catches(library: Path, path: str) -> Iterator[str]:
     """Names of the cases whose result differs, or which touch memory they must not."""
     runner = Runner(emulated(library, name="mutant"), path)

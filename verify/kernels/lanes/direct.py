@@ -15,7 +15,16 @@ import z3
 from verify.kernels.lanes.claims import INT8, INT16, Claim, bounded, report, unsatisfiable
 from verify.kernels.lanes.sources import constant, require
 
-__all__ = ["bits_claims", "byte_form", "check_direct", "mla_claims", "pairs_claims", "polyphase_claims", "smlal_holds"]
+__all__ = [
+    "bits_claims",
+    "byte_form",
+    "check_direct",
+    "flush_from_weights_holds",
+    "mla_claims",
+    "pairs_claims",
+    "polyphase_claims",
+    "smlal_holds",
+]
 
 WIDTHS = (1, 2, 3, 4)
 Range = tuple[int, int]
@@ -160,9 +169,10 @@ def _range_of(coefficients: np.ndarray, x: Range) -> Range:
 def polyphase_claims(bits_a: int, bits_w: int) -> list[Claim]:
     """The 25 positions, each class of equal ranges once; none where a position holds fewer than four products."""
     require(
-        "polyphase.c",
-        "static const size_t tap_of[AXIS] = {0, 1, 2, 3, 3};",
-        "return mgk_most_products(&position, 8) / 4;",
+        "polyphase_weights.c",
+        "const size_t mgk_polyphase_tap[AXIS] = {0, 1, 2, 3, 3};",
+        "const size_t period = mgk_most_products(&position, 8) / 4;",
+        "return period < MOST_PERIOD ? period : MOST_PERIOD;",
     )
     require(
         "polyphase_inputs.c",
@@ -181,6 +191,26 @@ def polyphase_claims(bits_a: int, bits_w: int) -> list[Claim]:
     return [] if any(claim.used == 0 for claim in found.values()) else list(found.values())
 
 
+def flush_from_weights_holds() -> dict[str, bool]:
+    """What the flush counts from the weights rest on: a product's range by the sign of its weight."""
+    require(
+        "polyphase_weights.c",
+        "most += w > 0 ? high * w : low * w;",
+        "least += w > 0 ? low * w : high * w;",
+        "if (most > INT8_MAX || least < INT8_MIN) { return 0; }",
+    )
+    low, high, v, w = z3.Ints("low high v w")
+    inside = (low <= 0, high >= 0, v >= low, v <= high)
+    above = z3.If(w > 0, high * w, low * w)
+    below = z3.If(w > 0, low * w, high * w)
+    return {
+        "a product is within its weight's range": unsatisfiable(*inside, z3.Or(v * w > above, v * w < below)),
+        "both ends are reached": unsatisfiable(
+            *inside, z3.Or(z3.And(low * w != above, high * w != above), z3.And(low * w != below, high * w != below))
+        ),
+    }
+
+
 def check_direct() -> int:
     """Print a line a claim; how many do not hold."""
     failed = 0
@@ -191,7 +221,11 @@ def check_direct() -> int:
         failed += sum(not report(claim) for claim in made)
     print("direct, one bit and any bits")
     failed += sum(not report(claim) for claim in bits_claims())
-    facts = {**smlal_holds(), "polyphase is the convolution": polyphase_is_the_convolution()}
+    facts = {
+        **smlal_holds(),
+        **flush_from_weights_holds(),
+        "polyphase is the convolution": polyphase_is_the_convolution(),
+    }
     for name, held in facts.items():
         print(f"  {name}: {'proved' if held else 'NOT PROVED'}")
     return failed + sum(not held for held in facts.values())

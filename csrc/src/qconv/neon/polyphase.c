@@ -7,10 +7,11 @@
  * Five products instead of six; in two dimensions 25 instead of 36 for a tile of 2 by 2 outputs. Position (i, j) of the 25
  * is a product of matrices over the input channels, made by the inner loop of mla.c on four tiles at a time.
  *
- * Bounds at 2 bits, with values in [-1, 2] and stored weights in [-2, 1]: a difference doubles the width of a value, to
- * [-3, 3], along both axes to [-6, 6]; a sum of taps doubles a weight, to [-4, 2] and [-8, 4]. Products are then at most
- * 4 (32 of them fit in a byte), 6 (21), 8 (16), 12 (10) and 16 (8) in size. The sums of 16 bits are taken modulo 2^16:
- * only the raw sum has to fit. */
+ * Bounds at 2 bits for any weights, with values in [-1, 2] and stored weights in [-2, 1]: a difference doubles the width
+ * of a value, to [-3, 3], along both axes to [-6, 6]; a sum of taps doubles a weight, to [-4, 2] and [-8, 4]. Products
+ * are then at most 4 (32 of them fit in a byte), 6 (21), 8 (16), 12 (10) and 16 (8) in size. With flush_from_weights
+ * polyphase_weights.c finds how many of the products of a block of output channels fit. The sums of 16 bits are taken
+ * modulo 2^16: only the raw sum has to fit. */
 #include "neon.h"
 
 #if MGK_HAS_NEON
@@ -19,33 +20,8 @@
 #include "qconv/neon/mla_block.h"
 #include "qconv/neon/polyphase.h"
 
-static const size_t tap_of[AXIS] = {0, 1, 2, 3, 3};
 /* Which positions of an axis only the second output needs. */
 static const int second_only[AXIS] = {0, 0, 1, 0, 1};
-
-static size_t find_period(const mgk_direct_form *form, size_t i, size_t j)
-{
-    mgk_direct_form position = *form;
-    const size_t axes[2] = {i, j};
-    int32_t low = form->value_low, high = form->value_high, weight = 1;
-    for (int k = 0; k < 2; k++) {
-        if (axes[k] == 0 || axes[k] == 2) {
-            const int32_t width = high - low;
-            low = -width;
-            high = width;
-        } else if (axes[k] == 1) {
-            weight *= 2;
-        }
-    }
-    const int32_t corners[4] = {low * weight * form->stored_low, low * weight * form->stored_high,
-                                high * weight * form->stored_low, high * weight * form->stored_high};
-    position.product_low = position.product_high = 0;
-    for (int k = 0; k < 4; k++) {
-        position.product_low = corners[k] < position.product_low ? corners[k] : position.product_low;
-        position.product_high = corners[k] > position.product_high ? corners[k] : position.product_high;
-    }
-    return mgk_most_products(&position, 8) / 4;
-}
 
 static int find(const mgk_qconv *layer, polyphase *d)
 {
@@ -59,12 +35,10 @@ static int find(const mgk_qconv *layer, polyphase *d)
         !mgk_find_patches(layer, c->in_channels, 2, &d->patches)) {
         return 0;
     }
-    for (size_t i = 0; i < AXIS; i++) {
-        for (size_t j = 0; j < AXIS; j++) {
-            d->period[i * AXIS + j] = find_period(&d->form, i, j);
-            if (d->period[i * AXIS + j] == 0) {
-                return 0;
-            }
+    for (size_t position = 0; position < POSITIONS; position++) {
+        d->period[position] = mgk_polyphase_period(&d->form, position);
+        if (d->period[position] == 0) {
+            return 0;
         }
     }
     const mgk_geometry *g = &layer->geometry;
@@ -82,64 +56,18 @@ static int find(const mgk_qconv *layer, polyphase *d)
            mgk_take(&d->size, d->pitch * sizeof(int16_t), g->out_pixels, &d->raw);
 }
 
-/* ---------------------------------------------------------------- weights */
-
 static size_t weights_size(const mgk_qconv *layer)
 {
     polyphase d;
-    if (!find(layer, &d)) {
-        return 0;
-    }
-    size_t size = d.pitch;
-    return mgk_multiply(&size, TAPS * TAPS) && mgk_multiply(&size, layer->conv.in_channels) ? size : 0;
-}
-
-/* [block of output channels][kind of weight][pair of input channels][output channel][2] */
-static size_t find_weight(size_t in_channels, size_t out, size_t kind, size_t in)
-{
-    return ((out / BLOCK * TAPS * TAPS + kind) * in_channels + in / 2 * 2) * BLOCK + out % BLOCK * 2 + in % 2;
-}
-
-static void transform_weights(const int32_t g[3][3], int32_t u[TAPS][TAPS])
-{
-    int32_t rows[TAPS][3];
-    for (int x = 0; x < 3; x++) {
-        rows[0][x] = g[0][x];
-        rows[1][x] = g[0][x] + g[2][x];
-        rows[2][x] = g[2][x];
-        rows[3][x] = g[1][x];
-    }
-    for (int i = 0; i < TAPS; i++) {
-        u[i][0] = rows[i][0];
-        u[i][1] = rows[i][0] + rows[i][2];
-        u[i][2] = rows[i][2];
-        u[i][3] = rows[i][1];
-    }
+    return find(layer, &d) ? mgk_polyphase_weights_size(layer, &d) : 0;
 }
 
 static void prepare(const mgk_qconv_weights *weights, uint8_t *section, mgk_raw *raw)
 {
-    const mgk_qconv *layer = weights->layer;
-    const size_t channels = layer->conv.in_channels;
     polyphase d;
-    if (!find(layer, &d)) {
-        return; /* not reached: the kernel took the layer */
+    if (find(weights->layer, &d)) {
+        mgk_polyphase_prepare(weights, &d, section, raw);
     }
-    for (size_t out = 0; out < layer->conv.out_channels; out++) {
-        for (size_t in = 0; in < channels; in++) {
-            int32_t g[3][3], u[TAPS][TAPS];
-            for (size_t tap = 0; tap < 9; tap++) {
-                const int32_t weight = mgk_weight(weights, out, tap * channels + in);
-                g[tap / 3][tap % 3] = (weight - d.form.base) / d.form.scale;
-                raw->offset[out] += weight * (d.form.centre - (layer->has_zero ? weights->zero[in] : 0));
-            }
-            transform_weights((const int32_t (*)[3])g, u);
-            for (size_t kind = 0; kind < TAPS * TAPS; kind++) {
-                section[find_weight(channels, out, kind, in)] = (uint8_t)u[kind / TAPS][kind % TAPS];
-            }
-        }
-    }
-    raw->bits = mgk_direct_raw(layer, &d.form, &raw->low, &raw->high);
 }
 
 /* ---------------------------------------------------------------- products and outputs */
@@ -194,7 +122,9 @@ static void run_block(const mgk_qconv_run *run, const polyphase *d, size_t block
 {
     const size_t channels = run->layer->conv.in_channels;
     const size_t tiles = d->tiles_y * d->tiles_x;
-    const int8_t *weights = (const int8_t *)run->weights + block * TAPS * TAPS * channels * BLOCK;
+    const int8_t *weights =
+        (const int8_t *)run->weights + mgk_polyphase_periods_size(d) + block * TAPS * TAPS * channels * BLOCK;
+    const uint8_t *periods = run->weights + block * POSITIONS;
     const int16_t *inputs = (const int16_t *)(const void *)(run->workspace + d->inputs);
     int16_t *products = (int16_t *)(void *)(run->workspace + d->products);
     const size_t product = sizeof(mgk_mla_sums) / sizeof(int16_t);
@@ -202,7 +132,7 @@ static void run_block(const mgk_qconv_run *run, const polyphase *d, size_t block
     for (size_t i = 0; i < AXIS; i++) {
         for (size_t j = 0; j < AXIS; j++) {
             const size_t position = i * AXIS + j;
-            const int8_t *w = weights + (tap_of[i] * TAPS + tap_of[j]) * channels * BLOCK;
+            const int8_t *w = weights + (mgk_polyphase_tap[i] * TAPS + mgk_polyphase_tap[j]) * channels * BLOCK;
             for (size_t f = 0; f < fours; f++) {
                 /* The last row of tiles may have no second row of outputs. */
                 if (second_only[i] && run->layer->geometry.out_height % 2 == 1 &&
@@ -210,7 +140,7 @@ static void run_block(const mgk_qconv_run *run, const polyphase *d, size_t block
                     continue;
                 }
                 mgk_mla_products(w, inputs + (f * POSITIONS + position) * channels * MGK_PATCHES / 2, channels / 8,
-                                 d->period[position], sums, products + (f * POSITIONS + position) * product);
+                                 periods[position], sums, products + (f * POSITIONS + position) * product);
             }
         }
     }

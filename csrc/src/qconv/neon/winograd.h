@@ -90,13 +90,14 @@ typedef struct winograd_schedule {
 enum {
     WINOGRAD_WIDE_SCHEDULE = 0,
     WINOGRAD_RUNS_OF_16 = 1,
-    WINOGRAD_RUNS_OF_8 = 2,
-    WINOGRAD_RUNS_6_5_5 = 3,
-    WINOGRAD_RUNS_OF_4 = 4,
-    WINOGRAD_RUNS_3_3_2 = 5,
-    WINOGRAD_RUNS_OF_2 = 6,
-    WINOGRAD_RUNS_OF_1 = 7,
-    WINOGRAD_SCHEDULES = 8
+    WINOGRAD_RUNS_11_11_10 = 2,
+    WINOGRAD_RUNS_OF_8 = 3,
+    WINOGRAD_RUNS_6_5_5 = 4,
+    WINOGRAD_RUNS_OF_4 = 5,
+    WINOGRAD_RUNS_3_3_2 = 6,
+    WINOGRAD_RUNS_OF_2 = 7,
+    WINOGRAD_RUNS_OF_1 = 8,
+    WINOGRAD_SCHEDULES = 9
 };
 extern const winograd_schedule mgk_winograd_schedules[WINOGRAD_SCHEDULES];
 

@@ -129,6 +129,7 @@ DEFINE_SCHEDULES(multiply_2x32, 2, 4)
     }
 
 DEFINE_ASSEMBLY(multiply_3x32_16, 16, 16, "")
+DEFINE_ASSEMBLY(multiply_3x32_11_11_10, 32, 11, RUN(11, "sadalp") RUN(10, "sadalp"))
 DEFINE_ASSEMBLY(multiply_3x32_8, 8, 8, "")
 DEFINE_ASSEMBLY(multiply_3x32_655, 16, 6, RUN(5, "sadalp") RUN(5, "sadalp"))
 DEFINE_ASSEMBLY(multiply_3x32_4, 8, 4, RUN(4, "sadalp"))
@@ -138,12 +139,13 @@ DEFINE_ASSEMBLY(multiply_3x32_1, 8, 1, TIMES(7, RUN(1, "sadalp")))
 #else
 DEFINE_SCHEDULES(multiply_3x32, 3, 4)
 DEFINE_MULTIPLY(multiply_3x32_16, 3, 4, 8, 0, 0) /* the same sums */
+DEFINE_MULTIPLY(multiply_3x32_11_11_10, 3, 4, 11, 11, 10)
 DEFINE_MULTIPLY(multiply_3x32_655, 3, 4, 6, 5, 5)
 DEFINE_MULTIPLY(multiply_3x32_332, 3, 4, 3, 3, 2)
 #endif
 
 /* By the names of schedules; tiles that lack one take another that is as safe: runs within the runs. */
-#define SCHEDULES(name) 0, name##_8, name##_8, 0, name##_4, 0, name##_2, name##_1
+#define SCHEDULES(name) 0, name##_8, 0, name##_8, 0, name##_4, 0, name##_2, name##_1
 
 void mgk_winograd_multiply_bytes(const winograd_product *product, unsigned schedule)
 {
@@ -152,8 +154,8 @@ void mgk_winograd_multiply_bytes(const winograd_product *product, unsigned sched
         {{SCHEDULES(multiply_1x16)}, {SCHEDULES(multiply_2x16)}, {SCHEDULES(multiply_3x16)}},
         {{SCHEDULES(multiply_1x32)},
          {SCHEDULES(multiply_2x32)},
-         {0, multiply_3x32_16, multiply_3x32_8, multiply_3x32_655, multiply_3x32_4, multiply_3x32_332, multiply_3x32_2,
-          multiply_3x32_1}}};
+         {0, multiply_3x32_16, multiply_3x32_11_11_10, multiply_3x32_8, multiply_3x32_655, multiply_3x32_4,
+          multiply_3x32_332, multiply_3x32_2, multiply_3x32_1}}};
     table[product->lanes == WINOGRAD_LANES][product->tiles - 1][schedule](product);
 }
 #else

@@ -5,10 +5,10 @@
 
 enum { SCHEDULES_ALIGNMENT = 64, INT8_BOUND = 127 };
 
-/* Fewest flushes first. 6-5-5 needs 3 flushes where 4-4-4-4 needs 4. */
+/* Fewest flushes first. 6-5-5 needs 3 flushes where 4-4-4-4 needs 4, 11-11-10 does where 8-8-8-8 needs 4. */
 const winograd_schedule mgk_winograd_schedules[WINOGRAD_SCHEDULES] = {
-    {8, {0, 0, 0}}, {16, {16, 0, 0}}, {8, {8, 0, 0}}, {16, {6, 5, 5}},
-    {8, {4, 0, 0}}, {8, {3, 3, 2}},   {8, {2, 0, 0}}, {8, {1, 0, 0}},
+    {8, {0, 0, 0}}, {16, {16, 0, 0}}, {32, {11, 11, 10}}, {8, {8, 0, 0}}, {16, {6, 5, 5}},
+    {8, {4, 0, 0}}, {8, {3, 3, 2}},   {8, {2, 0, 0}},     {8, {1, 0, 0}},
 };
 
 size_t mgk_winograd_schedules_size(const winograd *plan)
