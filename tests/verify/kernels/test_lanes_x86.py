@@ -8,7 +8,7 @@ import pytest
 
 from minigrad.kernels import SOURCES
 from verify.kernels.lanes import Claim, prove, refute
-from verify.kernels.lanes.x86_direct import direct_claims, direct_facts
+from verify.kernels.lanes.x86_direct import direct_claims, direct_facts, storage_facts
 from verify.kernels.lanes.x86_winograd import algebra_facts, part_facts, plan_of, winograd_claims
 
 
@@ -21,7 +21,11 @@ def test_the_documented_counts() -> None:
 
 @pytest.mark.parametrize(
     "claim",
-    [*winograd_claims("avx2", 3, 3), *winograd_claims("vnni", 63, 21), *direct_claims("avx2", 255, -128, 127)],
+    [
+        *winograd_claims("avx2", 3, 3),
+        *winograd_claims("vnni", 63, 21),
+        *direct_claims("avx2", 255, -255, 255, odd=True),
+    ],
     ids=lambda claim: claim.name,
 )
 def test_one_product_more_is_refuted(claim: Claim) -> None:
@@ -34,6 +38,11 @@ def test_one_product_more_is_refuted(claim: Claim) -> None:
 def middle() -> list[Claim]:
     """Of two bits, where it decides: it is flushed after all that fits."""
     return winograd_claims("avx2", 3, 3)
+
+
+def of_bytes() -> list[Claim]:
+    """Of bytes by bytes, which are multiplied in two parts."""
+    return direct_claims("avx2", 255, -128, 127, odd=False)
 
 
 #: Each with a proof that the change breaks.
@@ -56,14 +65,12 @@ CHANGES: list[tuple[str, str, str, Callable[[], object]]] = [
     ("winograd_prepare.c", "? 4 * weights", "? 3 * weights", lambda: algebra_facts(2)),
     ("winograd_prepare.c", "* part / parts;", "* part / 2;", lambda: part_facts("vnni", 2)),
     ("winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])", lambda: algebra_facts(2)),
-    ("direct_prepare.c", "low <= 128", "low <= 129", lambda: direct_claims("vnni", 255, -129, 0)),
-    (
-        "direct_prepare.c",
-        "2 * a * w <= INT16_MAX",
-        "1 * a * w <= INT16_MAX",
-        lambda: direct_claims("avx2", 255, -128, 127),
-    ),
-    ("direct_prepare.c", "quads_to_flush(a, (w", "quads_to_flush(1, (w", lambda: direct_claims("avx2", 255, -3, 3)),
+    ("direct_prepare.c", "low <= 128", "low <= 129", storage_facts),
+    ("direct_prepare.c", "plan->scale = 2;", "plan->scale = 3;", storage_facts),
+    ("direct_prepare.c", "plan->shift = 128 - low;", "plan->shift = 127 - low;", storage_facts),
+    ("direct.c", "row[r]) - zeros)", "row[r]))", storage_facts),
+    ("direct_prepare.c", "2 * a * w <= INT16_MAX", "1 * a * w <= INT16_MAX", of_bytes),
+    ("direct_prepare.c", "quads_to_flush(a, (w", "quads_to_flush(1, (w", of_bytes),
 ]
 
 

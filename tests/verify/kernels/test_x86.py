@@ -30,6 +30,7 @@ MUTANTS = (
     Mutant(
         "direct: parts lose one", X86 + "direct_prepare.c", "w * part / plan->parts;", "(w * part + 1) / plan->parts;"
     ),
+    Mutant("direct: windows lack their zeros", X86 + "direct.c", "row[r]) - zeros);", "row[r]));"),
     Mutant("ties to even go up", X86 + "epilogue.h", ": both(up, broadcast64(1));", ": both(up, broadcast64(0));"),
     Mutant("threshold not reached by equals", X86 + "epilogue.h", "(uint32_t)t[4 * k] - 1u", "(uint32_t)t[4 * k]"),
 )

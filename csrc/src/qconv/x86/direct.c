@@ -9,6 +9,55 @@ static int takes(const mgk_qconv *layer)
     return X86(direct_plan)(layer, &plan);
 }
 
+/* The bytes of a window. */
+static uint32_t sum_window(const direct *plan, const size_t *run_from, const uint8_t *window)
+{
+    __m256i sums = _mm256_setzero_si256();
+    uint32_t sum = 0;
+    for (size_t run = 0; run < plan->runs_y * plan->runs_x; run++) {
+        const uint8_t *from = window + run_from[run];
+        size_t i = 0;
+        for (; plan->run_bytes - i >= sizeof sums; i += sizeof sums) {
+            const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(from + i));
+            sums = _mm256_add_epi64(sums, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
+        }
+        for (; i < plan->run_bytes; i++) {
+            sum += from[i];
+        }
+    }
+    uint64_t lanes[4];
+    _mm256_storeu_si256((__m256i *)(void *)lanes, sums);
+    return sum + (uint32_t)(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+}
+
+/* From sums of what is stored to those of the weights: times scale, and shift times the window's a less zeros. */
+static void add_windows(const direct *plan, const products *job, size_t rows, const uint8_t *const *row, uint32_t zeros,
+                        int32_t *sums)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const uint32_t window = (uint32_t)plan->shift * (sum_window(plan, job->run_from, row[r]) - zeros);
+        uint32_t all[LANES];
+        for (size_t i = 0; i < LANES; i++) {
+            all[i] = window;
+        }
+        const vec shifted = load(all);
+        for (size_t i = 0; i < job->pitch; i += LANES) {
+            const vec x = load(sums + r * job->pitch + i);
+            store(sums + r * job->pitch + i, add(plan->scale == 2 ? add(x, x) : x, shifted));
+        }
+    }
+}
+
+/* The zeros of a group's window. */
+static uint32_t sum_zeros(const mgk_qconv_run *run, const direct *plan, size_t group)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < plan->group_in; i++) {
+        sum += run->layer->bipolar ? 1u : run->zero[group * plan->group_in + i];
+    }
+    return sum * (uint32_t)(run->layer->conv.kernel_height * run->layer->conv.kernel_width);
+}
+
 /* Sums of some pixels, the runs of a row, and the padded image with room for the last run's rounding up. */
 static size_t find_workspace_size(const mgk_qconv *layer)
 {
@@ -96,8 +145,8 @@ static void finish_block(const mgk_qconv_run *run, const int32_t *sums, size_t p
 }
 
 /* All pixels, for a block of output channels from c on. image: padded, from the group's first channel on. */
-static void run_block(const mgk_qconv_run *run, products *job, const uint8_t *image, size_t c, size_t channels,
-                      int32_t *sums)
+static void run_block(const mgk_qconv_run *run, const direct *plan, uint32_t zeros, products *job, const uint8_t *image,
+                      size_t c, size_t channels, int32_t *sums)
 {
     const mgk_conv2d *conv = &run->layer->conv;
     const mgk_geometry *g = &run->layer->geometry;
@@ -119,6 +168,9 @@ static void run_block(const mgk_qconv_run *run, products *job, const uint8_t *im
                 }
             }
             X86(products)(job, rows, vectors, row, sums + p * job->pitch);
+            if (plan->shift != 0) {
+                add_windows(plan, job, rows, row, zeros, sums + p * job->pitch);
+            }
             p += rows;
         }
         finish_block(run, sums, job->pitch, first, pixels, c, channels);
@@ -151,8 +203,8 @@ static void run(const mgk_qconv_run *run)
                             run_from,
                             plan.flush,
                             pitch};
-            run_block(run, &job, image + group * plan.group_in, group * plan.group_out + c,
-                      left < BLOCK_CHANNELS ? left : BLOCK_CHANNELS, sums);
+            run_block(run, &plan, sum_zeros(run, &plan, group), &job, image + group * plan.group_in,
+                      group * plan.group_out + c, left < BLOCK_CHANNELS ? left : BLOCK_CHANNELS, sums);
             weights += pitch * (sizeof(int32_t) + plan.runs * plan.quads * QUAD);
         }
     }

@@ -4,8 +4,10 @@
  *     sum of w (a - zero) = sum of w a - sum of w zero,   and the second is a constant, where sums start.
  * Bipolar codes b become 2 b, with a zero of 1: 2 b - 1. A kernel's row is one run of bytes where nothing is between its
  * taps, else each tap is one. Runs are padded to QUAD with weights of zero: what is read there does not matter.
- * Weights beyond what products.h takes in a byte are a sum of `parts` that are within it, and every run comes `parts`
- * times. */
+ * Weights beyond a byte, which have 8 bits, are stored as bytes s, w = scale s + shift: odd ones 2 s + 1. Then
+ *     sum of w (a - zero) = scale (sum of s a - sum of s zero) + shift (sum of a - sum of zero),
+ * and the sum of a window's a is the same for all output channels.
+ * What is stored beyond what products.h takes is a sum of `parts` that are within it, and every run comes `parts` times. */
 #ifndef MGK_QCONV_X86_DIRECT_H
 #define MGK_QCONV_X86_DIRECT_H
 
@@ -18,6 +20,7 @@ typedef struct direct {
     size_t runs_y, runs_x;      /* of one part */
     size_t run_bytes, quads;    /* of a run, and rounded up to QUAD */
     size_t runs;                /* of all parts */
+    int32_t scale, shift;
     int32_t parts;
     size_t flush;
     int copies; /* is there a padded image */

@@ -5,12 +5,29 @@
 /* A group's channels share vectors: with fewer, plain C is as good. */
 enum { FEWEST_CHANNELS = 4 };
 
+/* w = scale s + shift. Returns the largest s in size; with a byte of its own, s = w. */
+static int32_t find_stored(const mgk_qconv *layer, direct *plan)
+{
+    const int32_t low = -layer->weight_low, high = layer->weight_high;
+    plan->scale = 1;
+    plan->shift = 0;
+    if (low <= 128 && high <= 127) {
+        return low > high ? low : high > 1 ? high : 1;
+    }
+    if (layer->encoding == MGK_ODD) {
+        plan->scale = 2;
+        plan->shift = 1;
+    } else {
+        plan->shift = 128 - low; /* codes less 128 */
+    }
+    return 128;
+}
+
 int X86(direct_plan)(const mgk_qconv *layer, direct *plan)
 {
     const mgk_conv2d *c = &layer->conv;
     const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);
-    const int32_t low = -layer->weight_low, high = layer->weight_high;
-    const int32_t w = low > high ? low : high > 1 ? high : 1;
+    const int32_t w = find_stored(layer, plan);
     const int32_t most = largest_weight(a);
     plan->group_in = c->in_channels / layer->groups;
     plan->group_out = c->out_channels / layer->groups;
@@ -23,7 +40,7 @@ int X86(direct_plan)(const mgk_qconv *layer, direct *plan)
     plan->run_bytes = plan->group_in * (joined ? c->kernel_width : 1);
     plan->quads = plan->run_bytes / QUAD + (plan->run_bytes % QUAD != 0);
     /* -128 is a byte too, where it fits 16 bits */
-    const int is_byte = low <= 128 && high <= 127 && (X86_PATH != MGK_AVX2 || 2 * a * w <= INT16_MAX);
+    const int is_byte = X86_PATH != MGK_AVX2 || 2 * a * w <= INT16_MAX;
     plan->parts = is_byte ? 1 : (w + most - 1) / most;
     plan->runs = plan->runs_y * plan->runs_x;
     plan->flush = quads_to_flush(a, (w + plan->parts - 1) / plan->parts);
@@ -72,7 +89,8 @@ static void prepare_channel(const mgk_qconv_weights *weights, const direct *plan
     for (size_t ky = 0; ky < c->kernel_height; ky++) {
         for (size_t kx = 0; kx < c->kernel_width; kx++) {
             for (size_t i = 0; i < plan->group_in; i++) {
-                const int32_t w = mgk_weight(weights, out_channel, (ky * c->kernel_width + kx) * plan->group_in + i);
+                const size_t element = (ky * c->kernel_width + kx) * plan->group_in + i;
+                const int32_t w = (mgk_weight(weights, out_channel, element) - plan->shift) / plan->scale;
                 const int32_t zero = layer->bipolar ? 1 : weights->zero[first + i];
                 size_t run, byte;
                 find_byte(plan, c, ky, kx, i, &run, &byte);
