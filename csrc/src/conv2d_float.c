@@ -2,6 +2,7 @@
 #include "conv2d_float.h"
 
 #include "dispatch.h"
+#include "overlap.h"
 
 static int multiply(size_t a, size_t b, size_t *product)
 {
@@ -107,6 +108,9 @@ mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *con
     if (!mgk_has_path(path)) {
         return MGK_BAD_PATH;
     }
+    if (!mgk_is_aligned(a, element) || !mgk_is_aligned(b, element) || !mgk_is_aligned(c, element)) {
+        return MGK_MISALIGNED;
+    }
     *aligned =
         (char *)workspace + (MGK_FLOAT_ALIGNMENT - (uintptr_t)workspace % MGK_FLOAT_ALIGNMENT) % MGK_FLOAT_ALIGNMENT;
     return MGK_OK;
@@ -124,6 +128,8 @@ MGK_DEFINE_KERNELS(conv2d, double, f64, lay_out_dense)
         const mgk_status status = lay_out_dense(conv, sizeof(type), &parts);                                \
         if (status != MGK_OK)                                                                               \
             return status;                                                                                  \
+        if (!mgk_is_aligned(sums, sizeof *sums) || !mgk_is_aligned(dw, sizeof *dw))                         \
+            return MGK_MISALIGNED;                                                                          \
         const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels; \
         for (size_t e = 0; e < n; e++) {                                                                    \
             const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                 \

@@ -2,9 +2,10 @@
 #include "dsq.h"
 
 #include "dispatch.h"
+#include "overlap.h"
 
 static mgk_status check(mgk_path path, const mgk_dsq *q, const void *a, const void *b, size_t begin, size_t end,
-                        size_t limit)
+                        size_t limit, size_t element)
 {
     if (!q || !a || !b) {
         return MGK_NULL_POINTER;
@@ -18,6 +19,9 @@ static mgk_status check(mgk_path path, const mgk_dsq *q, const void *a, const vo
     if (begin > end || end > limit) {
         return MGK_BAD_RANGE;
     }
+    if (!mgk_is_aligned(a, element) || !mgk_is_aligned(b, element)) {
+        return MGK_MISALIGNED;
+    }
     return mgk_has_path(path) ? MGK_OK : MGK_BAD_PATH;
 }
 
@@ -25,7 +29,7 @@ static mgk_status check(mgk_path path, const mgk_dsq *q, const void *a, const vo
     mgk_status mgk_dsq_##name##_soft(mgk_path path, const mgk_dsq *q, const type *x, size_t count, type *y,       \
                                      size_t begin, size_t end)                                                    \
     {                                                                                                             \
-        const mgk_status status = check(path, q, x, y, begin, end, count);                                        \
+        const mgk_status status = check(path, q, x, y, begin, end, count, sizeof *x);                             \
         if (status != MGK_OK)                                                                                     \
             return status;                                                                                        \
         MGK_DISPATCH(path, mgk_dsq_##name##_soft, (q, x, y, begin, end))                                          \
@@ -35,7 +39,7 @@ static mgk_status check(mgk_path path, const mgk_dsq *q, const void *a, const vo
                                      size_t begin, size_t end)                                                    \
     {                                                                                                             \
         int nan = 0;                                                                                              \
-        const mgk_status status = check(path, q, x, y, begin, end, count);                                        \
+        const mgk_status status = check(path, q, x, y, begin, end, count, sizeof *x);                             \
         if (status != MGK_OK)                                                                                     \
             return status;                                                                                        \
         MGK_DISPATCH(path, nan = mgk_dsq_##name##_hard, (q, x, y, begin, end))                                    \
@@ -45,11 +49,13 @@ static mgk_status check(mgk_path path, const mgk_dsq *q, const void *a, const vo
                                     type *dx, type *sums, size_t block_begin, size_t block_end)                   \
     {                                                                                                             \
         const size_t blocks = count / MGK_SUM_BLOCK + (count % MGK_SUM_BLOCK != 0);                               \
-        const mgk_status status = check(path, q, x, dx, block_begin, block_end, blocks);                          \
+        const mgk_status status = check(path, q, x, dx, block_begin, block_end, blocks, sizeof *x);               \
         if (status != MGK_OK)                                                                                     \
             return status;                                                                                        \
         if (!gy || !sums)                                                                                         \
             return MGK_NULL_POINTER;                                                                              \
+        if (!mgk_is_aligned(gy, sizeof *gy) || !mgk_is_aligned(sums, sizeof *sums))                               \
+            return MGK_MISALIGNED;                                                                                \
         MGK_DISPATCH(path, mgk_dsq_##name##_vjp, (q, gy, x, count, dx, sums, block_begin, block_end))             \
         return MGK_OK;                                                                                            \
     }

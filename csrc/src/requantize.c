@@ -7,11 +7,8 @@ static mgk_status check_buffers(const int32_t *accumulators, size_t pixels, size
                                 const void *out)
 {
     const size_t element = e->output == MGK_REQUANTIZE_U8 ? sizeof(uint8_t) : sizeof(int16_t);
-    size_t words = channels * sizeof(int32_t);
-    size_t inputs = words;
-    if (!mgk_multiply(&inputs, pixels)) {
-        return MGK_BAD_SHAPE;
-    }
+    const size_t words = channels * sizeof(int32_t);
+    const size_t inputs = words * pixels;
     if (!mgk_is_aligned(accumulators, sizeof *accumulators) || !mgk_is_aligned(out, element)) {
         return MGK_MISALIGNED;
     }
@@ -48,7 +45,8 @@ mgk_status mgk_requantize(const int32_t *accumulators, size_t pixels, size_t cha
     if (accumulators == NULL || epilogue == NULL || out == NULL) {
         return MGK_NULL_POINTER;
     }
-    if (pixels == 0 || channels == 0 || channels > SIZE_MAX / sizeof(int32_t)) {
+    size_t inputs = sizeof(int32_t);
+    if (pixels == 0 || channels == 0 || !mgk_multiply(&inputs, channels) || !mgk_multiply(&inputs, pixels)) {
         return MGK_BAD_SHAPE;
     }
     if (epilogue->output != MGK_REQUANTIZE_U8 && epilogue->output != MGK_REQUANTIZE_I16) {

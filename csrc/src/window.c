@@ -23,7 +23,9 @@ mgk_status mgk_check_window(const mgk_conv2d *window, const uint8_t *codes, cons
         return MGK_MISALIGNED;
     }
     const size_t outputs = w->images * geometry->out_size * out_element; /* fits: elements are at most int32 */
-    return mgk_overlap(out, outputs, codes, w->images * geometry->image_size) ? MGK_OVERLAP : MGK_OK;
+    return mgk_overlap(out, outputs, codes, w->images * geometry->image_size) || mgk_overlap(out, outputs, w, sizeof *w)
+               ? MGK_OVERLAP
+               : MGK_OK;
 }
 
 /* Along one axis. */

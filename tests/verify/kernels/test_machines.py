@@ -24,7 +24,6 @@ from verify.kernels.emulator import EmulationError
 from verify.kernels.targets import kernels, native, runners
 from verify.kernels.user_process import MACHINES, ProcessTarget, missing_emulator
 
-
 INTENSE = os.environ.get("HYPOTHESIS_PROFILE") == "intense"
 
 
