@@ -33,7 +33,7 @@ th { background: #f1f3f5; font-weight: 600; } td.text, th.text { text-align: lef
 .figures svg { width: 100%; height: auto; display: block; } .figures h3 { font-size: 15px; margin: 0 0 4px; }
 .figures p { font-size: 13px; line-height: 1.4; } .figures b { font-weight: 600; }
 @media (max-width: 900px) { .figures { grid-template-columns: 1fr; } }
-.scroll { overflow-x: auto; margin: 0 0 12px; }
+.scroll { overflow-x: auto; margin: 0 0 12px; } .scroll th, .scroll td { padding: 5px 7px; }
 code { background: #e9ecef; border-radius: 4px; padding: 1px 5px; font-size: 13px; }
 """
 
