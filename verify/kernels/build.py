@@ -24,9 +24,8 @@ __all__ = ["LIBRARY", "BuildError", "build", "cache_folder", "compile_tree", "co
 #: The file a build folder holds at the end.
 LIBRARY = "libminigrad_kernels.so"
 STATIC_LIBRARY = "libminigrad_kernels.a"
-#: Machines that zig compiles for, and those whose library is part of a program in an emulator.
+#: Machines that zig compiles for.
 _CROSS = ("aarch64", "arm", "riscv64", "s390x")
-_STATIC = ("arm", "riscv64", "s390x")
 _SOURCE_SUFFIXES = {".c", ".h", ".txt", ".cmake"}
 
 
@@ -44,6 +43,7 @@ def build(
     sources: Path = SOURCES,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda message: None,
+    static: bool = False,
 ) -> Path:
     """Build the library, unless the same sources were built before.
 
@@ -58,11 +58,13 @@ def build(
         Where builds are kept; by default ``cache_folder()``.
     say
         Called with one line when something is actually built.
+    static
+        Whether the static library is wanted, for a program to be run in an emulator.
 
     Returns
     -------
     Path
-        The shared library; for 32-bit ARM, RISC-V and s390x the static one.
+        The library.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def build(
     if not (sources / "CMakeLists.txt").is_file():
         raise InputError(f"{sources}: no CMakeLists.txt; expected the library's sources")
     _, tools = _configuration(machine, sources)
-    name = STATIC_LIBRARY if machine in _STATIC else LIBRARY
+    name = STATIC_LIBRARY if static else LIBRARY
     library = (folder or cache_folder()) / f"{machine}-{_digest(sources, tools)}" / name
     if library.is_file():
         return library
@@ -84,16 +86,16 @@ def build(
     library.parent.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and moved there whole, so that a kill leaves nothing half made in it.
     with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent.parent) as scratch:
-        configure_tree(machine, sources, Path(scratch))
+        configure_tree(machine, sources, Path(scratch), static)
         compile_tree(Path(scratch))
         library.parent.mkdir(exist_ok=True)
         os.replace(Path(scratch) / name, library)
     return library
 
 
-def configure_tree(machine: str, sources: Path, objects: Path) -> None:
+def configure_tree(machine: str, sources: Path, objects: Path, static: bool = False) -> None:
     """Prepare a build of a source tree in a folder; errors as of ``build``."""
-    command, _ = _configuration(machine, sources)
+    command, _ = _configuration(machine, sources, static)
     _run([*command, "-B", str(objects)])
 
 
@@ -102,10 +104,10 @@ def compile_tree(objects: Path) -> None:
     _run([_find_cmake(), "--build", str(objects), "--parallel", str(os.cpu_count() or 1)])
 
 
-def _configuration(machine: str, sources: Path) -> tuple[list[str], str]:
+def _configuration(machine: str, sources: Path, static: bool = False) -> tuple[list[str], str]:
     """The configuring command, and what of the tools goes into the digest."""
     command = [_find_cmake(), "-S", str(sources), "-DCMAKE_BUILD_TYPE=Release"]
-    command += ["-DMGK_SHARED=OFF"] if machine in _STATIC else ["-DMGK_STATIC=OFF"]
+    command += ["-DMGK_STATIC=ON", "-DMGK_SHARED=OFF"] if static else ["-DMGK_STATIC=OFF"]
     command += _generator()
     if machine in _CROSS:
         zig = _find_zig()

@@ -16,7 +16,7 @@ from minigrad.errors import InputError
 from quant.target import Argument, Out, Struct
 from verify.kernels.elf import read_image
 
-__all__ = ["STRING_FUNCTIONS", "EmulatedTarget", "EmulationError"]
+__all__ = ["EmulatedTarget", "EmulationError"]
 
 _PAGE = 0x1000
 _LIBRARY = 0x1000_0000
@@ -28,7 +28,7 @@ _REGISTER_ARGUMENTS = 8
 _SECOND = 1_000_000  # unicorn counts microseconds
 
 #: The functions of <string.h> that compilers call on their own, as machine code of the emulated core.
-STRING_FUNCTIONS = {
+_STRING_FUNCTIONS = {
     # x3 = to; 16 bytes a round while 16 are left, then single bytes
     "memcpy": "aa0003e3 f1004042 54000083 3cc10420 3c810460 17fffffc b1004042 540000a0 38401424 38001464 f1000442 "
     "54ffffa1 d65f03c0",
@@ -163,7 +163,7 @@ class EmulatedTarget:
 
     def _map_stubs(self) -> dict[str, int]:
         code, addresses = bytearray(), {}
-        for name, words in STRING_FUNCTIONS.items():
+        for name, words in _STRING_FUNCTIONS.items():
             addresses[name] = _STUBS + len(code)
             for word in words.split():
                 code += int(word, 16).to_bytes(4, "little")

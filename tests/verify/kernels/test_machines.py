@@ -1,9 +1,10 @@
-"""The library on 32-bit ARM (NEON), RISC-V and big-endian s390x, under qemu-user: bit for bit, and to the byte.
+"""The library on AArch64 with all it knows, 32-bit ARM, RISC-V and s390x, under qemu-user: bit for bit, to the byte.
 
 By default a few layers and inputs of each operation, in arrays that end where memory ends; ``make campaign`` draws many
 and has them begin where memory begins too.
 """
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from hypothesis import example, given, settings
 from minigrad.errors import InputError
 from minigrad.kernels import KernelError
 from quant.integer import OPERATIONS, Conv2d, Program
-from quant.runtime import PATHS, prepare
+from quant.runtime import PATHS, prepare, run_layer
 from quant.target import Out
 from verify.kernels.compare import compare_layer, compare_operation, compare_program
 from verify.kernels.draws import DRAWS, Layer, layers
@@ -43,11 +44,13 @@ def target(request: pytest.FixtureRequest, machine: str) -> Iterator[ProcessTarg
 
 
 def test_paths(target: ProcessTarget) -> None:
-    expected = {"arm": ["scalar", "neon"]}.get(target.name, ["scalar"])
+    expected = {"aarch64": ["scalar", "neon", "dotprod", "i8mm"], "arm": ["scalar", "neon"]}.get(
+        target.name, ["scalar"]
+    )
     assert [runner.path for runner in runners(target)] == expected
     assert [name for name, path in PATHS.items() if target.call("mgk_has_path", path)] == expected
     names = {kernel.name for kernel in kernels(target)}
-    assert ("neon-winograd" in names) == (target.name == "arm")
+    assert ("neon-winograd" in names) == ("neon" in expected)
 
 
 def _layer(bits: int, channels: int, out: int, stride: int = 1, groups: int = 1) -> Layer:
@@ -85,6 +88,24 @@ def test_layers(target: ProcessTarget) -> None:
 
     check()
     assert set(compared) == {"best", *(kernel.name for kernel in table)}, compared
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_constant_extremes(target: ProcessTarget, bits: int) -> None:
+    """Weights and codes all at either end, against the closed form, on every kernel that takes them."""
+    top, best = (1 << bits) - 1, runners(target)[-1].path
+    for channels, code in itertools.product((5, 16, 256), (0, top)):
+        op = Conv2d(np.full((33, 3, 3, channels), code, np.uint8), bits, bits, pads=(1, 1, 1, 1))
+        x = np.full((1, 3, 5, channels), top, np.uint8)
+        taps = np.multiply.outer([2, 3, 2], [2, 3, 3, 3, 2])[None, :, :, None]
+        expected = np.broadcast_to(taps * channels * top * (top if code else -top), (1, 3, 5, 33))
+        for number in range(len(kernels(target)) + 1):
+            try:
+                y = run_layer(op, x, target, best, None, number)
+            except KernelError as error:
+                assert "MGK_BAD_PATH" in str(error)
+                continue
+            assert np.array_equal(y, expected), (number, channels)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -131,5 +152,5 @@ def test_beyond_an_array(machine: str) -> None:
 
 
 def test_an_unknown_machine() -> None:
-    with pytest.raises(InputError, match="expected one of arm, riscv64, s390x, got 'vax'"):
+    with pytest.raises(InputError, match="expected one of aarch64, arm, riscv64, s390x, got 'vax'"):
         ProcessTarget("vax")

@@ -52,7 +52,7 @@ def find_target(name: str, native_target: NativeTarget, emulated: EmulatedTarget
 
 
 def test_every_kernel_is_listed(native_target: NativeTarget, aarch64_max_target: EmulatedTarget) -> None:
-    """Those of matrix products are in test_i8mm.py."""
+    """Those of matrix products run in test_machines.py alone."""
     tables = kernels(native_target) + kernels(aarch64_max_target)
     assert {kernel.name for kernel in tables if kernel.path != "i8mm"} <= set(NAMES)
 
