@@ -66,7 +66,7 @@ def test_blocks_are_weighted_by_how_often_they_run() -> None:
 def test_blocks_and_single_steps_agree(aarch64_library: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The count of a layer by its blocks is that of a hook called before every instruction."""
     layer, width = Layer(3, 1, 16, 16, 4), Width(2, 2)
-    unicorn = pytest.importorskip("unicorn")
+    unicorn = pytest.importorskip("unicorn", reason="unicorn is not installed; the extra 'cross' has it")
     op, x = next(operands(layer, width))
     epilogue = epilogue_for(op.run(x), width)
     target = emulated(aarch64_library, core="max", count=True)
