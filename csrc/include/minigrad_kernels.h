@@ -2,8 +2,10 @@
  *
  * C99, no allocation, no global state, no threads. Arrays are channels last: images (image, row, column, channel),
  * convolution weights of the float kernels (row, column, in, out). A function that can fail returns a status and
- * writes nothing unless the status is MGK_OK. Work is split by the caller: every kernel takes a range of images or of
- * chunks, and ranges computed by different threads, in any order, give the same bits.
+ * writes nothing but its workspace unless the status is MGK_OK. Arrays begin at multiples of their elements' size, or
+ * MGK_MISALIGNED, and none that is written overlaps another one, or MGK_OVERLAP. Work is split by the caller: kernels
+ * take a range of images, chunks or elements, and ranges computed by different threads, in any order, give the same
+ * bits.
  */
 #ifndef MINIGRAD_KERNELS_H
 #define MINIGRAD_KERNELS_H
@@ -241,9 +243,8 @@ typedef struct mgk_qconv2d {
 } mgk_qconv2d;
 
 /* A prepared layer holds all that running it reads; it may be moved, and is for the build that made it. Prepared layers
- * and workspaces begin at multiples of MGK_ALIGNMENT (as malloc's do), int32 and int16 arrays at multiples of their
- * size, or MGK_MISALIGNED; no array that is written overlaps another one, or MGK_OVERLAP. A path takes the kernels of
- * the paths it includes too: I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
+ * and workspaces of this part begin at multiples of MGK_ALIGNMENT (as malloc's do). A path takes the kernels of the
+ * paths it includes too: I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
  * packed: layout 1, a row for each output channel, of the input channels of its group. Sizes are 0 on any error. */
 enum { MGK_ALIGNMENT = 8 };
 
@@ -266,7 +267,7 @@ MGK_API unsigned mgk_qconv2d_kernel_of(const void *prepared, size_t prepared_siz
 
 /* ---------------------------------------------------------------- other integer operations
  *
- * Codes are looked at before anything is computed: one outside its width is MGK_BAD_CODE. Alignment and overlap as above.
+ * Codes are looked at before anything is computed: one outside its width is MGK_BAD_CODE.
  */
 
 /* codes[p, c] = how many k have direction[c] * accumulators[p, c] >= thresholds[c, k], k < 2^bits - 1.

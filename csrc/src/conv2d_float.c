@@ -2,7 +2,6 @@
 #include "conv2d_float.h"
 
 #include "dispatch.h"
-#include "overlap.h"
 
 static int multiply(size_t a, size_t b, size_t *product)
 {
@@ -62,6 +61,12 @@ static mgk_status lay_out_dense(const mgk_conv2d *conv, size_t element, mgk_work
         return MGK_BAD_SHAPE;
     }
     const size_t taps = conv->kernel_height * conv->kernel_width;
+    parts->x = conv->images * conv->height * conv->width * conv->in_channels * element;
+    parts->w = taps * conv->in_channels * conv->out_channels * element;
+    parts->y = conv->images * oh * ow * conv->out_channels * element;
+    if (parts->w > SIZE_MAX / MGK_CHUNKS) {
+        return MGK_BAD_SHAPE;
+    }
     const size_t forward = taps * conv->in_channels * mgk_pad_lanes(conv->out_channels);
     const size_t backward = taps * conv->out_channels * mgk_pad_lanes(conv->in_channels);
     const size_t image = height * width * conv->in_channels;
@@ -130,6 +135,9 @@ MGK_DEFINE_KERNELS(conv2d, double, f64, lay_out_dense)
             return status;                                                                                  \
         if (!mgk_is_aligned(sums, sizeof *sums) || !mgk_is_aligned(dw, sizeof *dw))                         \
             return MGK_MISALIGNED;                                                                          \
+        const mgk_array arrays[] = {{dw, parts.w}, {sums, MGK_CHUNKS * parts.w}, {conv, sizeof *conv}};     \
+        if (!mgk_are_apart(arrays, 3, 1))                                                                   \
+            return MGK_OVERLAP;                                                                             \
         const size_t n = conv->kernel_height * conv->kernel_width * conv->in_channels * conv->out_channels; \
         for (size_t e = 0; e < n; e++) {                                                                    \
             const type low = (sums[e] + sums[n + e]) + (sums[2 * n + e] + sums[3 * n + e]);                 \

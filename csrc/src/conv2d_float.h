@@ -3,13 +3,15 @@
 #define MGK_CONV2D_FLOAT_H
 
 #include "minigrad_kernels.h"
+#include "overlap.h"
 
 /* Channels that are summed over come in blocks of this many (part of the definition of the bits). */
 enum { MGK_CHANNEL_BLOCK = 64 };
 /* Output channels are padded to a multiple of the widest vector in elements; workspaces start on its boundary. */
 enum { MGK_MAX_LANES = 16, MGK_FLOAT_ALIGNMENT = 64 };
-/* A workspace in parts, sizes in bytes. */
+/* Bytes of the caller's arrays, and of a workspace's parts. */
 typedef struct mgk_workspace {
+    size_t x, w, y;
     size_t taps;    /* two size_t a tap; depthwise: the terms of an output */
     size_t weights; /* packed weights, or the sums of one chunk */
     size_t image;   /* one padded image */
@@ -65,22 +67,22 @@ typedef mgk_status mgk_layout(const mgk_conv2d *conv, size_t element, mgk_worksp
 
 size_t mgk_workspace_size(mgk_layout *lay_out, const mgk_conv2d *conv, size_t element);
 
-/* Checks the arguments of a kernel; the workspace's parts, and its first aligned byte. */
+/* Checks the arguments of a kernel but for overlaps; the workspace's parts, and its first aligned byte. */
 mgk_status mgk_prepare(mgk_layout *lay_out, mgk_path path, const mgk_conv2d *conv, const void *a, const void *b,
                        const void *c, size_t begin, size_t end, size_t limit, void *workspace, size_t workspace_size,
                        size_t element, mgk_workspace *parts, char **aligned);
 
-/* The three public kernels of a family (conv2d, depthwise) for one type. */
 /* The same convolution with no stride longer than the padded image, which gives one output as any longer one does: so
  * that no product with a stride overflows. */
 mgk_conv2d mgk_with_short_strides(const mgk_conv2d *conv);
 
-#define MGK_DEFINE_KERNELS(family, type, name, lay_out)                                 \
-    MGK_DEFINE_KERNEL(family, type, name, lay_out, forward, conv ? conv->images : 0)    \
-    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_input, conv ? conv->images : 0) \
-    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_weight, MGK_CHUNKS)
+/* The three public kernels of a family (conv2d, depthwise) for one type; which arrays a kernel takes. */
+#define MGK_DEFINE_KERNELS(family, type, name, lay_out)                                                            \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, forward, conv ? conv->images : 0, parts.x, parts.w, parts.y)    \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_input, conv ? conv->images : 0, parts.y, parts.w, parts.x) \
+    MGK_DEFINE_KERNEL(family, type, name, lay_out, grad_weight, MGK_CHUNKS, parts.x, parts.y, MGK_CHUNKS *parts.w)
 
-#define MGK_DEFINE_KERNEL(family, type, name, lay_out, kernel, limit)                                                \
+#define MGK_DEFINE_KERNEL(family, type, name, lay_out, kernel, limit, a_size, b_size, out_size)                      \
     mgk_status mgk_##family##_##name##_##kernel(mgk_path path, const mgk_conv2d *conv, const type *a, const type *b, \
                                                 type *out, size_t begin, size_t end, void *workspace,                \
                                                 size_t workspace_size)                                               \
@@ -91,6 +93,10 @@ mgk_conv2d mgk_with_short_strides(const mgk_conv2d *conv);
                                               workspace_size, sizeof(type), &parts, &aligned);                       \
         if (status != MGK_OK)                                                                                        \
             return status;                                                                                           \
+        const mgk_array arrays[] = {                                                                                 \
+            {out, out_size}, {workspace, parts.total}, {a, a_size}, {b, b_size}, {conv, sizeof *conv}};              \
+        if (!mgk_are_apart(arrays, 5, 2))                                                                            \
+            return MGK_OVERLAP;                                                                                      \
         const mgk_conv2d steps = mgk_with_short_strides(conv);                                                       \
         MGK_DISPATCH(path, mgk_##family##_##name##_##kernel, (&steps, a, b, out, begin, end, aligned, parts))        \
         return MGK_OK;                                                                                               \

@@ -24,6 +24,12 @@ static mgk_status lay_out_depthwise(const mgk_conv2d *conv, size_t element, mgk_
     }
     const size_t taps = conv->kernel_height * conv->kernel_width;
     const size_t pixels = input.height * input.width, gradients = gradient.height * gradient.width;
+    parts->x = conv->images * conv->height * conv->width * conv->in_channels * element;
+    parts->w = taps * oc * element;
+    parts->y = conv->images * oh * ow * oc * element;
+    if (parts->w > SIZE_MAX / MGK_CHUNKS) {
+        return MGK_BAD_SHAPE;
+    }
     parts->taps = mgk_align(taps * terms * sizeof(mgk_term));
     /* Vectors read up to MGK_MAX_LANES elements beyond the last one. */
     parts->weights = mgk_align((taps * lanes + MGK_MAX_LANES) * element);

@@ -2,6 +2,7 @@
 #include "geometry.h"
 
 #include "checked.h"
+#include "overlap.h"
 
 /* Output positions along one axis, and the axis's length with its border; 0 if there are none or a size overflows. */
 static size_t count_positions(size_t size, size_t before, size_t after, size_t kernel, size_t stride, size_t dilation,
@@ -61,6 +62,10 @@ mgk_status mgk_conv2d_output(const mgk_conv2d *conv, size_t *height, size_t *wid
 {
     if (conv == NULL || height == NULL || width == NULL) {
         return MGK_NULL_POINTER;
+    }
+    const mgk_array arrays[] = {{height, sizeof *height}, {width, sizeof *width}, {conv, sizeof *conv}};
+    if (!mgk_are_apart(arrays, 3, 2)) {
+        return MGK_OVERLAP;
     }
     mgk_geometry geometry;
     const mgk_status status = mgk_find_geometry(conv, &geometry);

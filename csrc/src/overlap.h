@@ -18,4 +18,22 @@ static inline int mgk_overlap(const void *a, size_t a_size, const void *b, size_
            ((uintptr_t)a - (uintptr_t)b < b_size || (uintptr_t)b - (uintptr_t)a < a_size);
 }
 
+typedef struct mgk_array {
+    const void *start;
+    size_t size; /* bytes */
+} mgk_array;
+
+/* 1 if the first `written` of the arrays share no byte with any other. */
+static inline int mgk_are_apart(const mgk_array *arrays, size_t count, size_t written)
+{
+    for (size_t i = 0; i < written; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (mgk_overlap(arrays[i].start, arrays[i].size, arrays[j].start, arrays[j].size)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
 #endif

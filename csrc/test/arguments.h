@@ -15,6 +15,7 @@ typedef enum kind {
     NONE,   /* behind the last one */
     PATH,   /* an unknown one is MGK_BAD_PATH */
     SIZE,   /* zero, huge, and two whose product overflows are MGK_BAD_SHAPE */
+    COUNT,  /* of elements; a huge one is MGK_BAD_SHAPE, zero may be */
     BYTES,  /* of a buffer; one less is MGK_BUFFER_TOO_SMALL */
     BITS,   /* 0 and 9 are MGK_BAD_BITS */
     BEGIN,  /* of a range; beyond its end is MGK_BAD_RANGE */
@@ -41,7 +42,6 @@ typedef struct function {
     int gives_size; /* a size, which is 0 where another one gives a status */
     size_t (*call)(const argument *a);
     parameter parameters[MOST_PARAMETERS];
-    int caller_keeps_apart; /* that arrays overlap is not looked for */
 } function;
 
 /* The public function, and what calls it with unpacked arguments: the test of the header's functions looks for it. */
@@ -237,6 +237,10 @@ static inline void try_function(const function *f)
             expect_number(f, MGK_BAD_PATH, good, i, SIZE_MAX);
             break;
         case SIZE: try_sizes(f, good, i); break;
+        case COUNT:
+            expect_number(f, MGK_BAD_SHAPE, good, i, SIZE_MAX);
+            expect_number(f, MGK_BAD_SHAPE, good, i, SIZE_MAX / 2 + 1);
+            break;
         case BYTES:
             expect_number(f, MGK_BUFFER_TOO_SMALL, good, i, p->n - 1);
             expect_number(f, MGK_BUFFER_TOO_SMALL, good, i, 0);
@@ -258,7 +262,7 @@ static inline void try_function(const function *f)
         if (is_array(p)) {
             try_array(f, good, i);
         }
-        for (size_t other = 0; p->kind == OUTPUT && !f->caller_keeps_apart && other < MOST_PARAMETERS; other++) {
+        for (size_t other = 0; p->kind == OUTPUT && other < MOST_PARAMETERS; other++) {
             if (other != i && is_array(&f->parameters[other]) && f->parameters[other].kind != COPIED) {
                 try_overlap(f, good, i, other);
             }
@@ -270,6 +274,20 @@ static inline void try_function(const function *f)
     }
     CHECK(f->gives_size ? got > 0 : got == MGK_OK);
     free_arguments(f, good);
+}
+
+/* The function, on every path that the processor has if its first argument is one. */
+static inline void try_paths(const function *f)
+{
+    for (int path = MGK_SCALAR; path <= MGK_VNNI; path++) {
+        function on_path = *f;
+        if (f->parameters[0].kind == PATH) {
+            on_path.parameters[0].n = (size_t)path;
+        }
+        if (path == MGK_SCALAR || (f->parameters[0].kind == PATH && mgk_has_path((mgk_path)path))) {
+            try_function(&on_path);
+        }
+    }
 }
 
 #endif

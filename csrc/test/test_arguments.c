@@ -84,24 +84,22 @@ enum { I16 = sizeof(int16_t), I32 = sizeof(int32_t), WORD = sizeof(size_t), PIXE
 #define WINDOW {CONV, sizeof window, 0, &window}
 
 static const function functions[] = {
-    {FUNCTION(mgk_conv2d_output), {WINDOW, {OUTPUT, WORD, 0, NULL}, {OUTPUT, WORD, 0, NULL}}, 1},
-    {SIZE_FUNCTION(mgk_packed_size), {{SIZE, 5, 0, NULL}, {SIZE, 9, 0, NULL}, {BITS, 8, 0, NULL}}, 0},
+    {FUNCTION(mgk_conv2d_output), {WINDOW, {OUTPUT, WORD, 0, NULL}, {OUTPUT, WORD, 0, NULL}}},
+    {SIZE_FUNCTION(mgk_packed_size), {{SIZE, 5, 0, NULL}, {SIZE, 9, 0, NULL}, {BITS, 8, 0, NULL}}},
     {FUNCTION(mgk_pack),
      {{INPUT, 45, 0, NULL},
       {SIZE, 5, 0, NULL},
       {SIZE, 9, 0, NULL},
       {BITS, 2, 0, NULL},
       {OUTPUT, 15, 0, NULL},
-      {BYTES, 15, 0, NULL}},
-     0},
+      {BYTES, 15, 0, NULL}}},
     {FUNCTION(mgk_unpack),
      {{INPUT, 15, 0, NULL},
       {BYTES, 15, 0, NULL},
       {SIZE, 5, 0, NULL},
       {SIZE, 9, 0, NULL},
       {BITS, 2, 0, NULL},
-      {OUTPUT, 45, 0, NULL}},
-     0},
+      {OUTPUT, 45, 0, NULL}}},
     {FUNCTION(mgk_thresholds),
      {{PATH, MGK_SCALAR, 0, NULL},
       {INPUT, PIXELS * CHANNELS * I32, I32, NULL},
@@ -110,19 +108,19 @@ static const function functions[] = {
       {BITS, 2, 0, NULL},
       {INPUT, CHANNELS * 3 * I32, I32, NULL},
       {INPUT, CHANNELS, 0, NULL},
-      {OUTPUT, PIXELS * CHANNELS, 0, NULL}},
-     0},
-#define REQUANTIZE(output, size)                        \
-    {FUNCTION(mgk_requantize),                          \
-     {{INPUT, PIXELS * CHANNELS * I32, I32, NULL},      \
-      {SIZE, PIXELS, 0, NULL},                          \
-      {SIZE, CHANNELS, 0, NULL},                        \
-      {OPTIONAL, CHANNELS * I32, I32, NULL},            \
-      {INPUT, CHANNELS * I32, I32, NULL},               \
-      {INPUT, CHANNELS, 0, NULL},                       \
-      {OUTPUT, PIXELS * CHANNELS * (size), size, NULL}, \
-      {NUMBER, output, 0, NULL}},                       \
-     0}
+      {OUTPUT, PIXELS * CHANNELS, 0, NULL}}},
+#define REQUANTIZE(output, size)                                                                                       \
+    {                                                                                                                  \
+        FUNCTION(mgk_requantize),                                                                                      \
+        {                                                                                                              \
+            {INPUT, PIXELS * CHANNELS * I32, I32, NULL}, {SIZE, PIXELS, 0, NULL}, {SIZE, CHANNELS, 0, NULL},           \
+                {OPTIONAL, CHANNELS * I32, I32, NULL}, {INPUT, CHANNELS * I32, I32, NULL}, {INPUT, CHANNELS, 0, NULL}, \
+                {OUTPUT, PIXELS * CHANNELS * (size), size, NULL},                                                      \
+            {                                                                                                          \
+                NUMBER, output, 0, NULL                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
     REQUANTIZE(MGK_REQUANTIZE_U8, 1),
     REQUANTIZE(MGK_REQUANTIZE_I16, I16),
     {FUNCTION(mgk_sum_pool),
@@ -130,25 +128,23 @@ static const function functions[] = {
       {SIZE, 2, 0, NULL},
       {SIZE, PIXELS / 2, 0, NULL},
       {SIZE, CHANNELS, 0, NULL},
-      {OUTPUT, 2 * CHANNELS * I32, I32, NULL}},
-     0},
-    {FUNCTION(mgk_max_pool), {WINDOW, {INPUT, PIXELS * CHANNELS, 0, NULL}, {OUTPUT, PIXELS * CHANNELS, 0, NULL}}, 0},
+      {OUTPUT, 2 * CHANNELS * I32, I32, NULL}}},
+    {FUNCTION(mgk_max_pool), {WINDOW, {INPUT, PIXELS * CHANNELS, 0, NULL}, {OUTPUT, PIXELS * CHANNELS, 0, NULL}}},
     {FUNCTION(mgk_sum_windows),
-     {WINDOW, {INPUT, PIXELS * CHANNELS, 0, NULL}, {OUTPUT, PIXELS * CHANNELS * I32, I32, NULL}},
-     0},
+     {WINDOW, {INPUT, PIXELS * CHANNELS, 0, NULL}, {OUTPUT, PIXELS * CHANNELS * I32, I32, NULL}}},
     {FUNCTION(mgk_add_i16),
-     {{INPUT, 9 * I16, I16, NULL}, {INPUT, 9 * I16, I16, NULL}, {SIZE, 9, 0, NULL}, {OUTPUT, 9 * I16, I16, NULL}},
-     0},
-#define LINEAR(name, size)                 \
-    {FUNCTION(name),                       \
-     {{INPUT, 2 * 7 * (size), size, NULL}, \
-      {SIZE, 2, 0, NULL},                  \
-      {SIZE, 7, 0, NULL},                  \
-      {SIZE, 5, 0, NULL},                  \
-      {INPUT, 7 * 5, 0, NULL},             \
-      {INPUT, 5 * I32, I32, NULL},         \
-      {OUTPUT, 2 * 5 * I32, I32, NULL}},   \
-     0}
+     {{INPUT, 9 * I16, I16, NULL}, {INPUT, 9 * I16, I16, NULL}, {SIZE, 9, 0, NULL}, {OUTPUT, 9 * I16, I16, NULL}}},
+#define LINEAR(name, size)                                                                                   \
+    {                                                                                                        \
+        FUNCTION(name),                                                                                      \
+        {                                                                                                    \
+            {INPUT, 2 * 7 * (size), size, NULL}, {SIZE, 2, 0, NULL}, {SIZE, 7, 0, NULL}, {SIZE, 5, 0, NULL}, \
+                {INPUT, 7 * 5, 0, NULL}, {INPUT, 5 * I32, I32, NULL},                                        \
+            {                                                                                                \
+                OUTPUT, 2 * 5 * I32, I32, NULL                                                               \
+            }                                                                                                \
+        }                                                                                                    \
+    }
     LINEAR(mgk_linear_u8, 1),
     LINEAR(mgk_linear_i16, I16),
     {FUNCTION(mgk_qlinear),
@@ -159,11 +155,9 @@ static const function functions[] = {
       {BITS, 2, 0, NULL},
       {INPUT, 7 * 5, 0, NULL},
       {INPUT, 5 * I32, I32, NULL},
-      {OUTPUT, 2 * 5 * I32, I32, NULL}},
-     0},
+      {OUTPUT, 2 * 5 * I32, I32, NULL}}},
     {FUNCTION(mgk_argmax),
-     {{INPUT, 2 * 7 * I32, I32, NULL}, {SIZE, 2, 0, NULL}, {SIZE, 7, 0, NULL}, {OUTPUT, 2 * I32, I32, NULL}},
-     0},
+     {{INPUT, 2 * 7 * I32, I32, NULL}, {SIZE, 2, 0, NULL}, {SIZE, 7, 0, NULL}, {OUTPUT, 2 * I32, I32, NULL}}},
 };
 
 /* ---------------------------------------------------------------- what takes a number and fails in no way */
@@ -187,7 +181,7 @@ static void test_questions(void)
 int main(void)
 {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        try_function(&functions[i]);
+        try_paths(&functions[i]);
     }
     CHECK_STATUS(MGK_NULL_POINTER, mgk_requantize(NULL, 1, 1, NULL, NULL));
     test_questions();

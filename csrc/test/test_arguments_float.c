@@ -1,10 +1,10 @@
-/* Every bad argument of the float functions. That arrays do not overlap is the caller's promise. */
+/* Every bad argument of the float functions, on every path. */
 #include "arguments.h"
 
 /* Two images of 4x5 pixels, 3 channels to 6, 3x3 with a border of 1. */
 static const mgk_conv2d shape = {2, 4, 5, 3, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1};
 static const mgk_dsq dsq = {-1, 1, 2.0 / 3, 0.2, 2.2, 3, 0};
-enum { X = 2 * 4 * 5 * 3, Y = 2 * 4 * 5 * 6, W = 3 * 3 * 3 * 6, W_DEPTHWISE = 3 * 3 * 6, COUNT = 20 };
+enum { X = 2 * 4 * 5 * 3, Y = 2 * 4 * 5 * 6, W = 3 * 3 * 3 * 6, W_DEPTHWISE = 3 * 3 * 6, ELEMENTS = 20 };
 
 /* ---------------------------------------------------------------- convolutions */
 
@@ -25,18 +25,19 @@ DEFINE_FAMILY(depthwise, f32)
 DEFINE_FAMILY(depthwise, f64)
 
 /* a, b and out: elements. The size of the workspace is filled in. */
-#define CONV_CALL(name, type, a, b, out, limit)           \
-    {FUNCTION(name),                                      \
-     {{PATH, MGK_SCALAR, 0, NULL},                        \
-      {CONV, sizeof shape, 0, &shape},                    \
-      {INPUT, (a) * sizeof(type), sizeof(type), NULL},    \
-      {INPUT, (b) * sizeof(type), sizeof(type), NULL},    \
-      {OUTPUT, (out) * sizeof(type), sizeof(type), NULL}, \
-      {BEGIN, 0, 0, NULL},                                \
-      {END, limit, 0, NULL},                              \
-      {OUTPUT, 0, 0, NULL},                               \
-      {BYTES, 0, 0, NULL}},                               \
-     1}
+#define CONV_CALL(name, type, a, b, out, limit)                                                                   \
+    {                                                                                                             \
+        FUNCTION(name),                                                                                           \
+        {                                                                                                         \
+            {PATH, MGK_SCALAR, 0, NULL}, {CONV, sizeof shape, 0, &shape},                                         \
+                {INPUT, (a) * sizeof(type), sizeof(type), NULL}, {INPUT, (b) * sizeof(type), sizeof(type), NULL}, \
+                {OUTPUT, (out) * sizeof(type), sizeof(type), NULL}, {BEGIN, 0, 0, NULL}, {END, limit, 0, NULL},   \
+                {OUTPUT, 0, 0, NULL},                                                                             \
+            {                                                                                                     \
+                BYTES, 0, 0, NULL                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
 
 static const function convolutions[] = {
     CONV_CALL(mgk_conv2d_f32_forward, float, X, W, Y, 2),
@@ -61,7 +62,7 @@ static void test_convolutions(void)
         const size_t size = strstr(f.name, "depthwise") != NULL ? mgk_depthwise_float_workspace(&shape, element)
                                                                 : mgk_conv2d_float_workspace(&shape, element);
         f.parameters[7].n = f.parameters[8].n = size;
-        try_function(&f);
+        try_paths(&f);
     }
 }
 
@@ -89,51 +90,54 @@ static size_t call_mgk_conv2d_f64_join(const argument *a)
 
 /* ---------------------------------------------------------------- DSQ */
 
-#define DEFINE_DSQ(bits)                                                                                              \
-    static size_t call_mgk_dsq_##bits##_soft(const argument *a)                                                       \
-    {                                                                                                                 \
-        return mgk_dsq_##bits##_soft((mgk_path)a[0].n, a[1].p, a[2].p, COUNT, a[3].p, a[4].n, a[5].n);                \
-    }                                                                                                                 \
-    static size_t call_mgk_dsq_##bits##_hard(const argument *a)                                                       \
-    {                                                                                                                 \
-        return mgk_dsq_##bits##_hard((mgk_path)a[0].n, a[1].p, a[2].p, COUNT, a[3].p, a[4].n, a[5].n);                \
-    }                                                                                                                 \
-    static size_t call_mgk_dsq_##bits##_vjp(const argument *a)                                                        \
-    {                                                                                                                 \
-        return mgk_dsq_##bits##_vjp((mgk_path)a[0].n, a[1].p, a[2].p, a[3].p, COUNT, a[4].p, a[5].p, a[6].n, a[7].n); \
+#define DEFINE_DSQ(bits)                                                                                               \
+    static size_t call_mgk_dsq_##bits##_soft(const argument *a)                                                        \
+    {                                                                                                                  \
+        return mgk_dsq_##bits##_soft((mgk_path)a[0].n, a[1].p, a[2].p, a[3].n, a[4].p, a[5].n, a[6].n);                \
+    }                                                                                                                  \
+    static size_t call_mgk_dsq_##bits##_hard(const argument *a)                                                        \
+    {                                                                                                                  \
+        return mgk_dsq_##bits##_hard((mgk_path)a[0].n, a[1].p, a[2].p, a[3].n, a[4].p, a[5].n, a[6].n);                \
+    }                                                                                                                  \
+    static size_t call_mgk_dsq_##bits##_vjp(const argument *a)                                                         \
+    {                                                                                                                  \
+        return mgk_dsq_##bits##_vjp((mgk_path)a[0].n, a[1].p, a[2].p, a[3].p, a[4].n, a[5].p, a[6].p, a[7].n, a[8].n); \
     }
 
 DEFINE_DSQ(f32)
 DEFINE_DSQ(f64)
 
 #define ARRAY(kind, type, count) {kind, (count) * sizeof(type), sizeof(type), NULL}
-#define DSQ_CALL(name, type)        \
-    {FUNCTION(name),                \
-     {{PATH, MGK_SCALAR, 0, NULL},  \
-      {INPUT, sizeof dsq, 0, &dsq}, \
-      ARRAY(INPUT, type, COUNT),    \
-      ARRAY(OUTPUT, type, COUNT),   \
-      {BEGIN, 0, 0, NULL},          \
-      {END, COUNT, 0, NULL}},       \
-     1}
-#define VJP_CALL(name, type)        \
-    {FUNCTION(name),                \
-     {{PATH, MGK_SCALAR, 0, NULL},  \
-      {INPUT, sizeof dsq, 0, &dsq}, \
-      ARRAY(INPUT, type, COUNT),    \
-      ARRAY(INPUT, type, COUNT),    \
-      ARRAY(OUTPUT, type, COUNT),   \
-      ARRAY(OUTPUT, type, 3),       \
-      {BEGIN, 0, 0, NULL},          \
-      {END, 1, 0, NULL}},           \
-     1}
+#define DSQ_CALL(name, type)                                                                         \
+    {                                                                                                \
+        FUNCTION(name),                                                                              \
+        {                                                                                            \
+            {PATH, MGK_SCALAR, 0, NULL}, {INPUT, sizeof dsq, 0, &dsq}, ARRAY(INPUT, type, ELEMENTS), \
+                {COUNT, ELEMENTS, 0, NULL}, ARRAY(OUTPUT, type, ELEMENTS), {BEGIN, 0, 0, NULL},      \
+            {                                                                                        \
+                END, ELEMENTS, 0, NULL                                                               \
+            }                                                                                        \
+        }                                                                                            \
+    }
+#define VJP_CALL(name, type)                                                                             \
+    {                                                                                                    \
+        FUNCTION(name),                                                                                  \
+        {                                                                                                \
+            {PATH, MGK_SCALAR, 0, NULL}, {INPUT, sizeof dsq, 0, &dsq}, ARRAY(INPUT, type, ELEMENTS),     \
+                ARRAY(INPUT, type, ELEMENTS), {COUNT, ELEMENTS, 0, NULL}, ARRAY(OUTPUT, type, ELEMENTS), \
+                ARRAY(OUTPUT, type, 3), {BEGIN, 0, 0, NULL},                                             \
+            {                                                                                            \
+                END, 1, 0, NULL                                                                          \
+            }                                                                                            \
+        }                                                                                                \
+    }
 #define SHAPE {CONV, sizeof shape, 0, &shape}
 
 static const function others[] = {
-    {SIZE_FUNCTION(mgk_conv2d_float_workspace), {SHAPE, {NUMBER, sizeof(float), 0, NULL}}, 0},
-    {SIZE_FUNCTION(mgk_depthwise_float_workspace), {SHAPE, {NUMBER, sizeof(double), 0, NULL}}, 0},
-    {FUNCTION(mgk_conv2d_f32_join), {SHAPE, ARRAY(INPUT, float, MGK_CHUNKS *W), ARRAY(OUTPUT, float, W)}, 1},
-    {FUNCTION(mgk_conv2d_f64_join), {SHAPE, ARRAY(INPUT, double, MGK_CHUNKS *W), ARRAY(OUTPUT, double, W)}, 1},
+    {SIZE_FUNCTION(mgk_conv2d_float_workspace), {SHAPE, {NUMBER, sizeof(float), 0, NULL}}},
+    {SIZE_FUNCTION(mgk_depthwise_float_workspace), {SHAPE, {NUMBER, sizeof(double), 0, NULL}}},
+    {FUNCTION(mgk_conv2d_f32_join), {SHAPE, ARRAY(INPUT, float, MGK_CHUNKS *W), ARRAY(OUTPUT, float, W)}},
+    {FUNCTION(mgk_conv2d_f64_join), {SHAPE, ARRAY(INPUT, double, MGK_CHUNKS *W), ARRAY(OUTPUT, double, W)}},
     DSQ_CALL(mgk_dsq_f32_soft, float),
     DSQ_CALL(mgk_dsq_f64_soft, double),
     DSQ_CALL(mgk_dsq_f32_hard, float),
@@ -169,7 +173,7 @@ int main(void)
 {
     test_convolutions();
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        try_function(&others[i]);
+        try_paths(&others[i]);
     }
     test_values();
     return check_result("arguments_float");

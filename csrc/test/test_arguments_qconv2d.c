@@ -1,4 +1,4 @@
-/* Every bad argument of the integer convolution that a table can say; test_qconv2d_arguments.c has the others. */
+/* Every bad argument of the integer convolution that a table can say, on every path; test_qconv2d_values.c has the others. */
 #include "arguments.h"
 #include "conv_case.h"
 
@@ -79,44 +79,48 @@ enum { I32 = sizeof(int32_t), OUT = 4, PACKED = 4 * 7 };
 #define HALVES LAYER(1, OPTIONAL, MGK_REQUANTIZE_I16)
 
 static const function preparing[] = {
-    {SIZE_FUNCTION(mgk_qconv2d_prepared_size), {CODES}, 1},
-    {SIZE_FUNCTION(mgk_qconv2d_prepared_size), {HALVES}, 1},
+    {SIZE_FUNCTION(mgk_qconv2d_prepared_size), {CODES}},
+    {SIZE_FUNCTION(mgk_qconv2d_prepared_size), {HALVES}},
     {FUNCTION(mgk_qconv2d_prepare),
-     {CODES, {INPUT, PACKED, 0, NULL}, {BYTES, PACKED, 0, NULL}, {OUTPUT, 0, MGK_ALIGNMENT, NULL}, {BYTES, 0, 0, NULL}},
-     0},
+     {CODES,
+      {INPUT, PACKED, 0, NULL},
+      {BYTES, PACKED, 0, NULL},
+      {OUTPUT, 0, MGK_ALIGNMENT, NULL},
+      {BYTES, 0, 0, NULL}}},
     {FUNCTION(mgk_qconv2d_prepare),
      {HALVES,
       {INPUT, PACKED, 0, NULL},
       {BYTES, PACKED, 0, NULL},
       {OUTPUT, 0, MGK_ALIGNMENT, NULL},
-      {BYTES, 0, 0, NULL}},
-     0},
+      {BYTES, 0, 0, NULL}}},
 };
 
-static void test_preparing(void)
+static void test_preparing(mgk_path path)
 {
     for (size_t i = 0; i < sizeof preparing / sizeof *preparing; i++) {
         function f = preparing[i];
         if (!f.gives_size) {
             argument a[MOST_PARAMETERS];
             make_arguments(&preparing[i - 2], a);
+            a[0].n = (size_t)path;
             f.parameters[PREPARING].n = f.parameters[PREPARING + 1].n = preparing[i - 2].call(a);
             free_arguments(&preparing[i - 2], a);
         }
+        f.parameters[0].n = (size_t)path;
         try_function(&f);
     }
 }
 
 /* ---------------------------------------------------------------- running */
 
-static void test_running(mgk_output output)
+static void test_running(mgk_path path, mgk_output output)
 {
     mgk_qconv2d layer = {.conv = shape, .groups = 1, .activation_bits = 2, .weight_bits = 2};
     layer.epilogue.output = output;
     layer.epilogue.bits = 2;
     layer.epilogue.high = 100;
-    conv_case k = make_case(MGK_SCALAR, layer, 1);
-    prepare_case(MGK_SCALAR, &k);
+    conv_case k = make_case(path, layer, 1);
+    prepare_case(path, &k);
     const size_t out = k.outputs * k.element;
     const parameter prepared = {INPUT, k.prepared_size, MGK_ALIGNMENT, k.prepared};
     const parameter size = {BYTES, k.prepared_size, 0, NULL};
@@ -130,10 +134,9 @@ static void test_running(mgk_output output)
                            {BEGIN, 0, 0, NULL},
                            {END, 2, 0, NULL},
                            {OUTPUT, k.workspace_size, MGK_ALIGNMENT, NULL},
-                           {BYTES, k.workspace_size, 0, NULL}},
-                          0};
-    const function workspace = {SIZE_FUNCTION(mgk_qconv2d_workspace_size), {prepared, size}, 0};
-    const function kernel = {SIZE_FUNCTION(mgk_qconv2d_kernel_of), {prepared, size}, 0};
+                           {BYTES, k.workspace_size, 0, NULL}}};
+    const function workspace = {SIZE_FUNCTION(mgk_qconv2d_workspace_size), {prepared, size}};
+    const function kernel = {SIZE_FUNCTION(mgk_qconv2d_kernel_of), {prepared, size}};
     try_function(&run);
     try_function(&workspace);
     try_function(&kernel);
@@ -142,9 +145,13 @@ static void test_running(mgk_output output)
 
 int main(void)
 {
-    test_preparing();
-    for (int output = MGK_ACCUMULATORS; output <= MGK_REQUANTIZE_I16; output++) {
-        test_running((mgk_output)output);
+    for (int path = MGK_SCALAR; path <= MGK_VNNI; path++) {
+        for (int output = MGK_ACCUMULATORS; output <= MGK_REQUANTIZE_I16 && mgk_has_path((mgk_path)path); output++) {
+            test_running((mgk_path)path, (mgk_output)output);
+        }
+        if (mgk_has_path((mgk_path)path)) {
+            test_preparing((mgk_path)path);
+        }
     }
     return check_result("arguments_qconv2d");
 }

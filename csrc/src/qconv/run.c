@@ -25,16 +25,6 @@ static size_t element_size(mgk_output output)
     }
 }
 
-/* What is written overlaps nothing else. */
-static int are_apart(const mgk_prepared *p, const void *prepared, const void *codes, size_t codes_size, const void *out,
-                     size_t out_size, const void *workspace)
-{
-    return !mgk_overlap(out, out_size, codes, codes_size) && !mgk_overlap(out, out_size, prepared, p->size) &&
-           !mgk_overlap(out, out_size, workspace, p->workspace_size) &&
-           !mgk_overlap(workspace, p->workspace_size, codes, codes_size) &&
-           !mgk_overlap(workspace, p->workspace_size, prepared, p->size);
-}
-
 mgk_status mgk_qconv2d_run(const void *prepared, size_t prepared_size, const uint8_t *codes, size_t codes_size,
                            void *out, size_t out_size, size_t image_begin, size_t image_end, void *workspace,
                            size_t workspace_size)
@@ -62,7 +52,8 @@ mgk_status mgk_qconv2d_run(const void *prepared, size_t prepared_size, const uin
     if (!mgk_is_aligned(out, element) || !mgk_is_aligned(workspace, MGK_ALIGNMENT)) {
         return MGK_MISALIGNED;
     }
-    if (!are_apart(&p, prepared, codes, all_in, out, all_out, workspace)) {
+    const mgk_array arrays[] = {{out, all_out}, {workspace, p.workspace_size}, {codes, all_in}, {prepared, p.size}};
+    if (!mgk_are_apart(arrays, 4, 2)) {
         return MGK_OVERLAP;
     }
     codes += image_begin * image_in;

@@ -118,35 +118,43 @@ void FUNCTION(soft)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size
     }
 }
 
-/* 1 where x has a NaN. */
-static inline int hard_piece(const REAL *x, const mgk_dsq *q, REAL *y)
+static inline void hard_piece(const REAL *x, const mgk_dsq *q, REAL *y)
 {
     const REAL l = (REAL)q->l, u = (REAL)q->u, step = (REAL)q->step, top = (REAL)q->top;
-    int nan = 0;
     for (int e = 0; e < PIECE; e++) {
         const REAL j = limited_floor((x[e] - l) / step + (REAL)0.5, top);
         y[e] = j == top ? u : l + j * step;
     }
-    for (int e = 0; e < PIECE; e++) {
-        nan |= x[e] != x[e];
+}
+
+/* Before anything is written. */
+int FUNCTION(has_nan)(const REAL *x, size_t begin, size_t end)
+{
+    int nan = 0;
+    size_t n = begin;
+    for (; n + PIECE <= end; n += PIECE) {
+        for (int e = 0; e < PIECE; e++) {
+            nan |= x[n + (size_t)e] != x[n + (size_t)e];
+        }
+    }
+    for (; n < end; n++) {
+        nan |= x[n] != x[n];
     }
     return nan;
 }
 
-int FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end)
+void FUNCTION(hard)(const mgk_dsq *q, const REAL *x, REAL *y, size_t begin, size_t end)
 {
     REAL in[PIECE] = {0}, out[PIECE];
-    int nan = 0;
     size_t n = begin;
     for (; n + PIECE <= end; n += PIECE) {
-        nan |= hard_piece(x + n, q, y + n);
+        hard_piece(x + n, q, y + n);
     }
     if (n < end) {
         memcpy(in, x + n, (end - n) * sizeof(REAL));
-        nan |= hard_piece(in, q, out);
+        hard_piece(in, q, out);
         memcpy(y + n, out, (end - n) * sizeof(REAL));
     }
-    return nan;
 }
 
 /* Gradients of a piece: dx, and the terms of dl, du and dalpha. */
