@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from minigrad.kernels import KernelError
-from quant.integer import Conv2d
+from quant.integer import Codebook, Conv2d, Thresholds
 from quant.runtime import PATHS, path_of, prepare, run_layer
 from quant.target import Target
 from verify.kernels.compare import compare_layer
@@ -96,3 +96,18 @@ def test_constant_extremes(target: Target) -> None:
                     if takes(op, x, runner, number):
                         got = run_layer(op, x, target, runner.path, None, number)
                         assert np.array_equal(got, expected), (number, bits, channels, code)
+
+
+@pytest.mark.parametrize("levels", [(-128,) * 4, (-128, -100, -90, -1), (127,) * 4, (1, 90, 100, 127)])
+def test_codebooks_of_one_sign(target: Target, levels: tuple[int, ...]) -> None:
+    """Thresholds at sums that are zero: bounds of raw sums hold them, though no weight is zero."""
+    rng = np.random.default_rng(3)
+    for channels in (1, 16):
+        codes = rng.integers(0, 4, (19, 3, 3, channels), np.uint8)
+        op = Conv2d(codes, 2, 2, encoding=Codebook(np.array(levels, np.int8)), pads=(2, 2, 2, 2))
+        table = np.tile(np.array([-1, 0, 1], np.int32), (19, 1))
+        thresholds = Thresholds(table, np.resize(np.array([1, -1], np.int8), 19), 2)
+        for x in (np.zeros((1, 3, 5, channels), np.uint8), rng.integers(0, 4, (1, 3, 5, channels), np.uint8)):
+            for number, runner in runnable(target):
+                if takes(op, x, runner, number):
+                    assert compare_layer(op, thresholds, x, runner, number).mismatches == 0, (number, channels)

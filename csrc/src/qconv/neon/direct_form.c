@@ -104,8 +104,9 @@ int mgk_direct_raw(const mgk_qconv *layer, const mgk_direct_form *form, int32_t 
     int64_t sum_low = terms * form->term_low;
     int64_t sum_high = terms * form->term_high;
     if (form->complement) {
-        sum_low += terms * form->scale * form->stored_low;
-        sum_high += terms * form->scale * form->stored_high;
+        /* Some of the terms have it, from none on: weights of one sign only must not move the other bound. */
+        sum_low += form->stored_low < 0 ? terms * form->scale * form->stored_low : 0;
+        sum_high += form->stored_high > 0 ? terms * form->scale * form->stored_high : 0;
     }
     if (sum_low < -most || sum_high > most) {
         return 0;
