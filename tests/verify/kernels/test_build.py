@@ -47,6 +47,21 @@ def test_a_native_build_opens(sources: Path, tmp_path: Path) -> None:
     assert library.ffi.string(library.lib.mgk_status_name(0)) == b"MGK_OK"
 
 
+def test_a_processor_of_64_bits_compiled_for_with_32(
+    cross: None, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``-m32`` does, which keeps the processor's name: nothing that is for 64 bits is compiled."""
+    (sources / "src" / "qconv" / "x86" / "nothing.c").write_text("#error these are for 64 bits\n")
+    (sources / "src" / "float.c").write_text(
+        '#include <float.h>\n_Static_assert(FLT_EVAL_METHOD == 0, "sums are rounded to their type");\n'
+    )
+    toolchain = (SOURCES / "cmake" / "zig-aarch64.cmake").read_text().replace("VOID_P 8", "VOID_P 4")
+    toolchain = toolchain.replace("PROCESSOR aarch64", "PROCESSOR x86_64").replace("aarch64-linux", "x86-linux")
+    (sources / "cmake" / "zig-x86.cmake").write_text(toolchain + "set(CMAKE_C_FLAGS_INIT -mcpu=i686)\n")
+    monkeypatch.setattr(build_module, "_CROSS", (*build_module._CROSS, "x86"))
+    assert build("x86", sources, tmp_path / "cache").is_file()
+
+
 def test_a_broken_source_leaves_nothing(sources: Path, tmp_path: Path) -> None:
     (sources / "src" / "broken.c").write_text("this is no C;\n")
     with pytest.raises(BuildError, match=r"broken\.c"):
