@@ -139,7 +139,7 @@ def kernels(
     bits: Annotated[
         str, typer.Option(help="Such as 2,4x8,1b,2w (activations x weights, bipolar, flush counts from the weights).")
     ] = "",
-    paths: Annotated[str, typer.Option(help="Of scalar, neon, dotprod.")] = "neon,dotprod",
+    paths: Annotated[str, typer.Option(help="Of scalar, neon, dotprod, i8mm.")] = "neon,dotprod,i8mm",
     json: Annotated[Path | None, typer.Option(help="Write all figures.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Write the figures beside other libraries' (.png, .svg, .pdf).")

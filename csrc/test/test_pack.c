@@ -55,10 +55,6 @@ static void test_arguments(void)
     uint8_t codes[8] = {0};
     uint8_t packed[8];
     memset(packed, 0xaa, sizeof packed);
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_pack(NULL, 1, 8, 2, packed, 2));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_pack(codes, 1, 8, 2, NULL, 2));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_unpack(NULL, 2, 1, 8, 2, codes));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_unpack(packed, 2, 1, 8, 2, NULL));
     const unsigned bad_bits[] = {0, 5, 6, 7, 9, 32, 4000000000u};
     for (size_t i = 0; i < sizeof bad_bits / sizeof *bad_bits; i++) {
         CHECK_EQUAL(0, mgk_packed_size(1, 8, bad_bits[i]));
@@ -69,11 +65,6 @@ static void test_arguments(void)
     CHECK_EQUAL(0, mgk_packed_size(8, 0, 2));
     CHECK_EQUAL(0, mgk_packed_size(1, SIZE_MAX / 2, 4));
     CHECK_EQUAL(0, mgk_packed_size(SIZE_MAX / 2, 16, 2));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_pack(codes, 0, 8, 2, packed, 8));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_pack(codes, 1, 0, 2, packed, 8));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_pack(codes, SIZE_MAX / 4, 16, 1, packed, SIZE_MAX));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_pack(codes, 1, 8, 2, packed, 1));
-    CHECK_STATUS(MGK_BUFFER_TOO_SMALL, mgk_unpack(packed, 1, 1, 8, 2, codes));
     codes[7] = 4;
     CHECK_STATUS(MGK_BAD_CODE, mgk_pack(codes, 1, 8, 2, packed, 2));
     for (size_t i = 0; i < sizeof packed; i++) {

@@ -1,4 +1,4 @@
-/* The end of a network: sum pool, linear layer, argmax. */
+/* The end of a network, its values: sum pool, linear layers, addition, argmax. Bad arguments are in test_arguments.c. */
 #include <string.h>
 
 #include "check.h"
@@ -9,12 +9,6 @@ static void test_sum_pool(void)
     int32_t sums[4] = {9, 9, 9, 9};
     CHECK_STATUS(MGK_OK, mgk_sum_pool(codes, 2, 3, 2, sums));
     CHECK(sums[0] == 6 && sums[1] == 765 && sums[2] == 15 && sums[3] == 0);
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_sum_pool(NULL, 2, 3, 2, sums));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_sum_pool(codes, 2, 3, 2, NULL));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_sum_pool(codes, 0, 3, 2, sums));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_sum_pool(codes, 2, 0, 2, sums));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_sum_pool(codes, 2, 3, 0, sums));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_sum_pool(codes, SIZE_MAX / 2, 3, 2, sums));
     CHECK_STATUS(MGK_OVERFLOW, mgk_sum_pool(codes, 1, INT32_MAX / 255 + 1, 1, sums));
 }
 
@@ -48,16 +42,6 @@ static void test_linear_arguments(void)
     uint8_t codes[2] = {0, 3};
     int32_t bias[1] = {0};
     int32_t logits[1] = {7};
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qlinear(NULL, 5, 1, 2, 1, 2, codes, bias, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qlinear(x, 5, 1, 2, 1, 2, NULL, bias, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qlinear(x, 5, 1, 2, 1, 2, codes, NULL, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_qlinear(x, 5, 1, 2, 1, 2, codes, bias, NULL));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_qlinear(x, 5, 0, 2, 1, 2, codes, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_qlinear(x, 5, 1, 0, 1, 2, codes, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_qlinear(x, 5, 1, 2, 0, 2, codes, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_qlinear(x, 5, SIZE_MAX, 2, 1, 2, codes, bias, logits));
-    CHECK_STATUS(MGK_BAD_BITS, mgk_qlinear(x, 5, 1, 2, 1, 0, codes, bias, logits));
-    CHECK_STATUS(MGK_BAD_BITS, mgk_qlinear(x, 5, 1, 2, 1, 9, codes, bias, logits));
     CHECK_STATUS(MGK_BAD_CODE, mgk_qlinear(x, 5, 1, 2, 1, 1, codes, bias, logits));
     CHECK_STATUS(MGK_BAD_CODE, mgk_qlinear(x, 4, 1, 2, 1, 2, codes, bias, logits));
     CHECK_STATUS(MGK_BAD_CODE, mgk_qlinear(x, -1, 1, 2, 1, 2, codes, bias, logits));
@@ -113,19 +97,6 @@ static void test_linear_of_bytes_arguments(void)
     int8_t weights[2] = {-128, 127};
     int32_t bias[1] = {0};
     int32_t logits[2] = {7, 7};
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_linear_u8(NULL, 1, 2, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_linear_i16(words, 1, 2, 1, NULL, bias, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_linear_i16(words, 1, 2, 1, weights, NULL, logits));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_linear_u8(bytes, 1, 2, 1, weights, bias, NULL));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_linear_u8(bytes, 0, 2, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_linear_u8(bytes, 1, 0, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_linear_i16(words, 1, 2, 0, weights, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_linear_i16(words, SIZE_MAX / 2, 2, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_linear_u8(bytes, 1, SIZE_MAX / 2, 3, weights, bias, logits));
-    const int16_t *odd = (const int16_t *)(const void *)((const uint8_t *)words + 1);
-    CHECK_STATUS(MGK_MISALIGNED, mgk_linear_i16(odd, 1, 1, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_OVERLAP, mgk_linear_u8((const uint8_t *)logits, 1, 2, 1, weights, bias, logits));
-    CHECK_STATUS(MGK_OVERLAP, mgk_linear_u8(bytes, 1, 2, 1, weights, bias, bias));
     bias[0] = INT32_MAX - 255 * 255; /* what these two weights still leave */
     CHECK_STATUS(MGK_OK, mgk_linear_u8(bytes, 1, 2, 1, weights, bias, logits));
     CHECK_EQUAL((int64_t)bias[0] - 255 * 128, logits[0]);
@@ -152,110 +123,6 @@ static void test_add(void)
     CHECK_STATUS(MGK_OVERFLOW, mgk_add_i16(a, one, 4, kept));
     CHECK_STATUS(MGK_OVERFLOW, mgk_add_i16(minus_one, a, 4, kept));
     CHECK(kept[0] == 9 && kept[1] == 9 && kept[2] == 9 && kept[3] == 9);
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_add_i16(NULL, b, 5, sums));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_add_i16(a, NULL, 5, sums));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_add_i16(a, b, 5, NULL));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_add_i16(a, b, 0, sums));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_add_i16(a, b, SIZE_MAX / 2 + 1, sums));
-    CHECK_STATUS(MGK_OVERLAP, mgk_add_i16(sums, b, 5, sums));
-    CHECK_STATUS(MGK_OVERLAP, mgk_add_i16(a, sums + 1, 4, sums));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_add_i16(a, b, 2, (int16_t *)(void *)((uint8_t *)sums + 1)));
-}
-
-static void test_max_pool(void)
-{
-    const mgk_conv2d window = {.images = 2,
-                               .height = 5,
-                               .width = 4,
-                               .in_channels = 3,
-                               .kernel_height = 3,
-                               .kernel_width = 2,
-                               .out_channels = 3,
-                               .stride_y = 2,
-                               .stride_x = 1,
-                               .pad_top = 1,
-                               .pad_bottom = 2,
-                               .pad_left = 1,
-                               .dilation_y = 1,
-                               .dilation_x = 1};
-    enum { HEIGHT = 3, WIDTH = 4 }; /* (5 + 3 - 3) / 2 + 1, 4 + 1 - 2 + 1 */
-    uint8_t codes[2 * 5 * 4 * 3], out[2 * HEIGHT * WIDTH * 3];
-    fill_codes(codes, sizeof codes, 8);
-    CHECK_STATUS(MGK_OK, mgk_max_pool(&window, codes, out));
-    const uint8_t *got = out;
-    for (size_t n = 0; n < 2; n++) {
-        for (size_t y = 0; y < HEIGHT; y++) {
-            for (size_t x = 0; x < WIDTH; x++) {
-                for (size_t c = 0; c < 3; c++) {
-                    int largest = -1;
-                    for (int row = 2 * (int)y - 1; row < 2 * (int)y + 2; row++) {
-                        for (int column = (int)x - 1; column < (int)x + 1; column++) {
-                            if (row >= 0 && row < 5 && column >= 0 && column < 4) {
-                                const int code = codes[((n * 5 + (size_t)row) * 4 + (size_t)column) * 3 + c];
-                                largest = code > largest ? code : largest;
-                            }
-                        }
-                    }
-                    CHECK_EQUAL(largest, *got);
-                    got++;
-                }
-            }
-        }
-    }
-    mgk_conv2d bad = window;
-    memset(out, 0xaa, sizeof out);
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_max_pool(NULL, codes, out));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_max_pool(&window, NULL, out));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_max_pool(&window, codes, NULL));
-    CHECK_STATUS(MGK_OVERLAP, mgk_max_pool(&window, codes, codes));
-    bad.out_channels = 4;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.dilation_x = 2;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.pad_bottom = 3;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.pad_left = 2;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.pad_right = 2;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.pad_top = 3;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    bad = window;
-    bad.in_channels = bad.out_channels = 0;
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_max_pool(&bad, codes, out));
-    for (size_t i = 0; i < sizeof out; i++) {
-        CHECK_EQUAL(0xaa, out[i]);
-    }
-}
-
-static void test_overlap_and_alignment(void)
-{
-    int32_t x[8] = {0};
-    uint8_t *bytes = (uint8_t *)x;
-    const uint8_t codes[4] = {0};
-    const int32_t table[3] = {0};
-    const int8_t direction[1] = {1};
-    int32_t *odd = (int32_t *)(void *)(bytes + 2);
-    CHECK_STATUS(MGK_OVERLAP, mgk_argmax(x, 1, 4, x + 3));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_argmax(odd, 1, 1, x + 4));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_argmax(x + 4, 1, 1, odd));
-    CHECK_STATUS(MGK_OVERLAP, mgk_sum_pool(bytes + 3, 1, 1, 1, x));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_sum_pool(codes, 1, 1, 1, odd));
-    CHECK_STATUS(MGK_OVERLAP, mgk_qlinear(x, 0, 1, 4, 1, 2, codes, table, x + 3));
-    CHECK_STATUS(MGK_OVERLAP, mgk_qlinear(x, 0, 1, 4, 1, 2, bytes + 16, table, x + 4));
-    CHECK_STATUS(MGK_OVERLAP, mgk_qlinear(x, 0, 1, 4, 1, 2, codes, x + 4, x + 4));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_qlinear(odd, 0, 1, 1, 1, 2, codes, table, x + 4));
-    CHECK_STATUS(MGK_OVERLAP, mgk_thresholds(MGK_SCALAR, x, 4, 1, 2, table, direction, bytes + 15));
-    CHECK_STATUS(MGK_OVERLAP, mgk_thresholds(MGK_SCALAR, table, 1, 1, 2, x, direction, bytes + 3));
-    CHECK_STATUS(MGK_OVERLAP, mgk_thresholds(MGK_SCALAR, table, 1, 1, 2, table, (const int8_t *)bytes, bytes));
-    CHECK_STATUS(MGK_MISALIGNED, mgk_thresholds(MGK_SCALAR, odd, 1, 1, 2, table, direction, bytes + 16));
-    CHECK_STATUS(MGK_OVERLAP, mgk_pack(bytes, 1, 8, 2, bytes + 7, 2));
-    CHECK_STATUS(MGK_OVERLAP, mgk_unpack(bytes, 2, 1, 8, 2, bytes + 1));
 }
 
 static void test_argmax(void)
@@ -264,11 +131,6 @@ static void test_argmax(void)
     int32_t classes[3];
     CHECK_STATUS(MGK_OK, mgk_argmax(logits, 3, 4, classes));
     CHECK(classes[0] == 1 && classes[1] == 0 && classes[2] == 3);
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_argmax(NULL, 3, 4, classes));
-    CHECK_STATUS(MGK_NULL_POINTER, mgk_argmax(logits, 3, 4, NULL));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_argmax(logits, 0, 4, classes));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_argmax(logits, 3, 0, classes));
-    CHECK_STATUS(MGK_BAD_SHAPE, mgk_argmax(logits, SIZE_MAX / 4, 4, classes));
 }
 
 int main(void)
@@ -283,7 +145,5 @@ int main(void)
     test_linear_of_bytes();
     test_linear_of_bytes_arguments();
     test_add();
-    test_max_pool();
-    test_overlap_and_alignment();
     return check_result("tail");
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.constants import P_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_RELOC_TYPE_AARCH64
 from elftools.elf.relocation import RelocationSection
@@ -25,10 +26,13 @@ _REFUSED_TAGS = {"DT_RELR", "DT_INIT", "DT_FINI", "DT_INIT_ARRAY", "DT_PREINIT_A
 
 @dataclass(frozen=True)
 class Image:
-    """The library's memory from ``base`` on, and the addresses of the functions it exports."""
+    """The library's memory from ``base`` on, where instructions are in it, and the functions' addresses."""
 
     base: int
     memory: bytes
+    #: First byte in ``memory`` and length.
+    code: tuple[tuple[int, int], ...]
+    #: Those it exports.
     functions: dict[str, int]
 
 
@@ -76,7 +80,8 @@ class _Loader:
         for section in self.elf.iter_sections():
             if isinstance(section, RelocationSection) and section.header.sh_flags & 2:  # SHF_ALLOC: for the loader
                 self._relocate(memory, section)
-        return Image(self.base, bytes(memory), self._functions())
+        code = tuple((s.header.p_vaddr, s.header.p_filesz) for s in segments if s.header.p_flags & P_FLAGS.PF_X)
+        return Image(self.base, bytes(memory), code, self._functions())
 
     def _refuse(self) -> None:
         for segment in self.elf.iter_segments():

@@ -1,8 +1,8 @@
 """Calling functions of an AArch64 library on an emulated core, with buffers that end where memory ends.
 
-The core is unicorn's Cortex-A53, or one with everything it knows. Every argument that is an array gets pages of its
-own, its last byte just before an unmapped page: reading one byte beyond it is an error, not luck. What a function only
-reads is mapped read-only.
+The core is unicorn's Cortex-A53, or one with dot products, and matrix products made of them. Every argument that is an
+array gets pages of its own, its last byte just before an unmapped page: reading one byte beyond it is an error, not
+luck. What a function only reads is mapped read-only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 from minigrad.errors import InputError
 from quant.target import Argument, Out, Struct
 from verify.kernels.elf import read_image
+from verify.kernels.matrix_products import replace_matrix_products
 
 __all__ = ["EmulatedTarget", "EmulationError"]
 
 _PAGE = 0x1000
-_LIBRARY = 0x1000_0000
+_LIBRARY, _ADDED = 0x1000_0000, 0x1400_0000
 _STUBS = 0x0800_0000
 _STOP = 0x0900_0000
 _STACK, _STACK_SIZE = 0x4000_0000, 0x10_0000
@@ -61,7 +62,8 @@ class EmulatedTarget:
     instruction_limit
         Instructions a call may take; needs ``count``.
     core
-        "a53", or "max", which has dot products too.
+        "a53", or "max", which has dot products and matrix products too. Of matrix products only the instructions
+        in the library are counted, not what stands in for them.
 
     Raises
     ------
@@ -95,13 +97,18 @@ class EmulatedTarget:
         stubs = self._map_stubs()
         image = read_image(library, _LIBRARY, stubs.get)
         self._functions = image.functions
-        self._map(_LIBRARY, image.memory, self._unicorn.UC_PROT_ALL)
+        self._replaced: dict[int, int] = {}  # instructions the core has not, by their addresses
+        memory = bytearray(image.memory)
+        if core == "max":
+            added, self._replaced = replace_matrix_products(memory, _LIBRARY, image.code, _ADDED)
+            self._map(_ADDED, added or bytes(1), self._unicorn.UC_PROT_ALL)
+        self._map(_LIBRARY, bytes(memory), self._unicorn.UC_PROT_ALL)
         self._core.mem_map(_STOP, _PAGE)
         self._core.mem_map(_STACK, _STACK_SIZE)
         self._core.hook_add(self._unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
         if count:  # before the first run, or translated code would not count
             hook = self._count_block if instruction_limit is None else self._limit_blocks
-            self._core.hook_add(self._unicorn.UC_HOOK_BLOCK, hook)
+            self._core.hook_add(self._unicorn.UC_HOOK_BLOCK, hook, begin=_STUBS, end=_ADDED - 1)
 
     def call(self, function: str, *arguments: Argument) -> int:
         """Call a function and give back x0.
@@ -137,8 +144,12 @@ class EmulatedTarget:
         return sum(size // 4 * times for (_, size), times in self.blocks.items())
 
     def code(self, address: int, size: int) -> bytes:
-        """The machine code of a block."""
-        return bytes(self._core.mem_read(address, size))
+        """The machine code of a block, as the library has it."""
+        code = bytearray(self._core.mem_read(address, size))
+        for place in range(address, address + size, 4):
+            if place in self._replaced:
+                code[place - address : place - address + 4] = self._replaced[place].to_bytes(4, "little")
+        return bytes(code)
 
     def name_of(self, function: str, number: int) -> str:
         return self.read_string(self.call(function, number))

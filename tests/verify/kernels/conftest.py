@@ -1,6 +1,9 @@
 """Where the kernels under test run; what needs the extra ``cross`` is skipped without it, and says so."""
 
 import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +16,31 @@ from verify.kernels.emulator import EmulatedTarget
 from verify.kernels.mutants import MutantBuilder
 from verify.kernels.targets import Runner, emulated, native
 
+Compile = Callable[..., Path]
+
 
 @pytest.fixture(scope="session")
 def cross() -> None:
     missing = [name for name in ("ziglang", "unicorn") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: the extra 'cross'")
+
+
+@pytest.fixture(scope="session")
+def compile_c(cross: None, tmp_path_factory: pytest.TempPathFactory) -> Compile:
+    """Makes a library for AArch64 from C."""
+    folder = tmp_path_factory.mktemp("foreign")
+    zig = [sys.executable, "-m", "ziglang", "cc"]
+
+    def run(text: str, target: str = "aarch64-linux-musl", *link: str) -> Path:
+        name = folder / f"{len(list(folder.iterdir()))}"
+        name.with_suffix(".c").write_text(text)
+        subprocess.run([*zig, "-target", target, "-O1", "-fPIC", "-c", f"{name}.c", "-o", f"{name}.o"], check=True)
+        command = [*zig, "-target", target, "-nostdlib", "-shared", *link, f"{name}.o", "-o", f"{name}.so"]
+        subprocess.run(command, check=True)
+        return name.with_suffix(".so")
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +70,7 @@ def aarch64_target(aarch64: EmulatedTarget) -> EmulatedTarget:
 
 @pytest.fixture(scope="session")
 def aarch64_max_target(aarch64_library: Path) -> EmulatedTarget:
-    """A core that has dot products too."""
+    """A core that has dot products and matrix products too."""
     return emulated(aarch64_library, "aarch64 max", core="max")
 
 

@@ -1,8 +1,6 @@
 """The emulator itself, on small foreign libraries: arguments, memory, limits, and what it refuses."""
 
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from minigrad.errors import InputError
 from quant.runtime import Out, run_operation
+from tests.verify.kernels.conftest import Compile
 from verify.kernels.cases import random_conv
 from verify.kernels.emulator import EmulatedTarget, EmulationError
 from verify.kernels.targets import emulated
@@ -37,24 +36,6 @@ API int global = 5;
 API int next(void) { return ++global; }
 API double twice(double *x) { return x[0] *= 2; }
 """
-
-Compile = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def compile_c(cross: None, tmp_path_factory: pytest.TempPathFactory) -> Compile:
-    folder = tmp_path_factory.mktemp("foreign")
-    zig = [sys.executable, "-m", "ziglang", "cc"]
-
-    def run(text: str, target: str = "aarch64-linux-musl", *link: str) -> Path:
-        name = folder / f"{len(list(folder.iterdir()))}"
-        name.with_suffix(".c").write_text(text)
-        subprocess.run([*zig, "-target", target, "-O1", "-fPIC", "-c", f"{name}.c", "-o", f"{name}.o"], check=True)
-        command = [*zig, "-target", target, "-nostdlib", "-shared", *link, f"{name}.o", "-o", f"{name}.so"]
-        subprocess.run(command, check=True)
-        return name.with_suffix(".so")
-
-    return run
 
 
 @pytest.fixture(scope="module")

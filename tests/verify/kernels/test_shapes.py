@@ -20,8 +20,9 @@ SIZES = ((1, 1), (2, 2), (3, 9), (4, 4), (5, 8), (9, 3), (8, 7), (6, 5))
 #: Kernel, stride.
 WINDOWS = ((3, 1), (3, 2), (1, 1), (1, 2), (5, 1))
 NAMES = (
-    "neon-bits", "dotprod-winograd", "neon-polyphase", "dotprod-direct", "neon-winograd", "neon-mla", "neon-pairs",
-    "neon-smlal", "neon-depthwise", "vnni-winograd", "vnni-direct", "avx2-winograd", "avx2-direct", "scalar",
+    "neon-bits", "dotprod-winograd", "i8mm-direct", "neon-polyphase", "dotprod-direct", "neon-winograd", "neon-mla",
+    "neon-pairs", "neon-smlal", "neon-depthwise", "vnni-winograd", "vnni-direct", "avx2-winograd", "avx2-direct",
+    "scalar",
 )  # fmt: skip
 #: Windows and bits of the kernels that take no others.
 LIMITED = {
@@ -52,9 +53,8 @@ def find_target(name: str, native_target: NativeTarget, emulated: EmulatedTarget
 
 
 def test_every_kernel_is_listed(native_target: NativeTarget, aarch64_max_target: EmulatedTarget) -> None:
-    """Those of matrix products run in test_machines.py alone."""
     tables = kernels(native_target) + kernels(aarch64_max_target)
-    assert {kernel.name for kernel in tables if kernel.path != "i8mm"} <= set(NAMES)
+    assert {kernel.name for kernel in tables} <= set(NAMES)
 
 
 @pytest.mark.parametrize("operands", ["random", "lowest", "highest"])

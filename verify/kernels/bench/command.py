@@ -27,7 +27,7 @@ def bench_kernels(
     *,
     layers: str = "",
     bits: str = "",
-    paths: str = "neon,dotprod",
+    paths: str = "neon,dotprod,i8mm",
     json: Path | None = None,
     plot: Path | None = None,
     host: bool = True,
@@ -40,7 +40,7 @@ def bench_kernels(
     ----------
     layers : parts of names, separated by commas; all for none
     bits : such as "2,4x8,1b,2w"; the usual ones for none
-    paths : of "scalar", "neon", "dotprod"
+    paths : of "scalar", "neon", "dotprod", "i8mm"
     json, plot : files to write
     host : whether to time this machine's paths too
     processes : layers counted at a time

@@ -19,7 +19,7 @@ from verify.kernels.targets import emulated
 __all__ = ["COUNTED_PATHS", "Cell", "count_layer"]
 
 #: Paths the emulated cores run, with the core: the A53 stops at a dot product.
-COUNTED_PATHS = {"scalar": "a53", "neon": "a53", "dotprod": "max"}
+COUNTED_PATHS = {"scalar": "a53", "neon": "a53", "dotprod": "max", "i8mm": "max"}
 _TIME_LIMIT = 900.0
 
 

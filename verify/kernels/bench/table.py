@@ -11,7 +11,12 @@ from verify.kernels.bench.record import Record
 __all__ = ["TITLES", "bound_rows", "host_rows", "instruction_rows", "markdown", "plain_rows"]
 
 #: What a path is called above a table.
-TITLES = {"scalar": "scalar C", "neon": "Armv8.0 (NEON)", "dotprod": "with dot products"}
+TITLES = {
+    "scalar": "scalar C",
+    "neon": "Armv8.0 (NEON)",
+    "dotprod": "with dot products",
+    "i8mm": "with matrix products",
+}
 
 _BODY = "ResNet-18 body"
 _NOTHING = "-"

@@ -168,7 +168,7 @@ def test_the_command(aarch64_library: Path, tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG")
     cells = json.loads(out.read_text())["cells"]
     assert [(cell["bits"], cell["path"]) for cell in cells] == [
-        (b, p) for b in ("2", "2w") for p in ("neon", "dotprod")
+        (b, p) for b in ("2", "2w") for p in ("neon", "dotprod", "i8mm")
     ]
     assert all(not cell["wrong"] for cell in cells)
 
@@ -188,7 +188,7 @@ def test_a_wrong_bit_fails_the_command(cross: None, monkeypatch: pytest.MonkeyPa
     [
         (["--layers", "nothing"], "layers: 'nothing' is part of none"),
         (["--bits", "9"], "bits: expected such as"),
-        (["--paths", "avx2"], "--paths: 'avx2' is not one of scalar, neon, dotprod"),
+        (["--paths", "avx2"], "--paths: 'avx2' is not one of scalar, neon, dotprod, i8mm"),
         (["--processes", "0"], "--processes: expected at least 1"),
         (["--plot", "a.txt"], "--plot: expected a file ending in"),
         (["--json", "/nowhere/a.json"], "no such folder"),
