@@ -8,7 +8,7 @@ import pytest
 
 from minigrad.kernels import SOURCES
 from verify.kernels.lanes import Claim, prove, refute
-from verify.kernels.lanes.x86_direct import direct_claims, direct_facts, storage_facts
+from verify.kernels.lanes.x86_direct import direct_claim, storage_facts
 from verify.kernels.lanes.x86_winograd import algebra_facts, part_facts, plan_of, winograd_claims
 
 
@@ -24,7 +24,8 @@ def test_the_documented_counts() -> None:
     [
         *winograd_claims("avx2", 3, 3),
         *winograd_claims("vnni", 63, 21),
-        *direct_claims("avx2", 255, -255, 255, odd=True),
+        direct_claim(255, -255, 255, odd=True),
+        direct_claim(255, -15, 15, odd=True),
     ],
     ids=lambda claim: claim.name,
 )
@@ -41,16 +42,21 @@ def middle() -> list[Claim]:
 
 
 def of_bytes() -> list[Claim]:
-    """Of bytes by bytes, which are multiplied in two parts."""
-    return direct_claims("avx2", 255, -128, 127, odd=False)
+    """Of codes of a byte and weights of 4 bits, which are flushed after 4 quads."""
+    return [direct_claim(255, -15, 15, odd=True)]
+
+
+def of_words() -> list[Claim]:
+    """Of bytes by bytes, which are multiplied as int16."""
+    return [direct_claim(255, -128, 127, odd=False)]
 
 
 #: Each with a proof that the change breaks.
 CHANGES: list[tuple[str, str, str, Callable[[], object]]] = [
     ("products.h", "(2 * activation * weight)", "(1 * activation * weight)", middle),
     ("products.h", "(2 * activation * weight));", "(2 * activation * weight)) + 1;", middle),
-    ("products.h", "most = 127;", "most = 128;", lambda: direct_facts("vnni", 255)),
-    ("products.h", "(2 * activation)", "(1 * activation)", lambda: direct_facts("avx2", 255)),
+    ("products.h", "most = 127;", "most = 128;", lambda: part_facts("vnni", 2)),
+    ("products.h", "(2 * activation)", "(1 * activation)", lambda: part_facts("avx2", 6)),
     ("products.h", "QUAD = 4", "QUAD = 8", middle),
     ("products.c", "size_t left = job->flush;", "size_t left = job->flush + 1;", middle),
     ("winograd.c", "factor[3] = {4, 6, 9}", "factor[3] = {4, 6, 8}", lambda: algebra_facts(2)),
@@ -69,8 +75,17 @@ CHANGES: list[tuple[str, str, str, Callable[[], object]]] = [
     ("direct_prepare.c", "plan->scale = 2;", "plan->scale = 3;", storage_facts),
     ("direct_prepare.c", "plan->shift = 128 - low;", "plan->shift = 127 - low;", storage_facts),
     ("direct.c", "row[r]) - zeros)", "row[r]))", storage_facts),
-    ("direct_prepare.c", "2 * a * w <= INT16_MAX", "1 * a * w <= INT16_MAX", of_bytes),
-    ("direct_prepare.c", "quads_to_flush(a, (w", "quads_to_flush(1, (w", of_bytes),
+    ("direct_prepare.c", "quads_to_flush(a, find", "quads_to_flush(1, find", of_bytes),
+    ("direct_prepare.c", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0", of_words),
+    ("direct_prepare.c", "&w, plan->code_size", "&w, 1", of_words),
+    ("direct_image.c", "words[i] = codes[i]", "words[i] = (int8_t)codes[i]", of_words),
+    (
+        "products.c",
+        "_mm256_madd_epi16(_mm256_set1_epi32(activation), w",
+        "_mm256_maddubs_epi16(_mm256_set1_epi32(activation), w",
+        of_words,
+    ),
+    ("products.c", "if (job->flush != 0) {", "if (job->flush != 1) {", of_words),
 ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigrad.kernels import KernelError, load
-from quant.integer import Conv2d, Offset, Requantize, Thresholds
+from quant.integer import Codebook, Conv2d, Encoding, Odd, Offset, Requantize, Thresholds
 from quant.runtime import PATHS, run_layer
 from quant.target import NativeTarget
 from verify.kernels.lanes.x86_winograd import POSITIONS, plan_of, worst_operands
@@ -26,10 +26,14 @@ MUTANTS = (
     Mutant("zero codes at the wrong position", X86 + "winograd.h", "FULL_POSITION = 5", "FULL_POSITION = 6"),
     Mutant("odd width", X86 + "winograd_input.c", "position_columns(s, 4 * i + j)", "s->columns"),
     Mutant("row 3 added", X86 + "winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])"),
-    Mutant("direct: border of zeros", X86 + "direct.c", "memcpy(to, run->zero, channels)", "memset(to, 0, channels)"),
+    Mutant("direct: border of zeros", X86 + "direct_image.c", "run->zero, channels, to)", "run->codes, channels, to)"),
     Mutant(
-        "direct: parts lose one", X86 + "direct_prepare.c", "w * part / plan->parts;", "(w * part + 1) / plan->parts;"
+        "direct: wide codes are signed", X86 + "direct_image.c", "words[i] = codes[i]", "words[i] = (int8_t)codes[i]"
     ),
+    Mutant("direct: wide weights lose a byte", X86 + "direct_prepare.c", "&w, plan->code_size)", "&w, 1)"),
+    Mutant("direct: bytes are never too wide", X86 + "direct_prepare.c", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0"),
+    Mutant("direct: runs of wide codes", X86 + "direct.c", "c->in_channels * plan->code_size;", "c->in_channels;"),
+    Mutant("direct: groups of wide codes", X86 + "direct.c", "plan.group_in * plan.code_size,", "plan.group_in,"),
     Mutant("direct: windows lack their zeros", X86 + "direct.c", "row[r]) - zeros);", "row[r]));"),
     Mutant("ties to even go up", X86 + "epilogue.h", ": both(up, broadcast64(1));", ": both(up, broadcast64(0));"),
     Mutant("threshold not reached by equals", X86 + "epilogue.h", "(uint32_t)t[4 * k] - 1u", "(uint32_t)t[4 * k]"),
@@ -70,6 +74,35 @@ def test_worst_operands(native_target: NativeTarget, bits: int, weight: int) -> 
                 assert np.array_equal(got, op.run(x)), (name, position, sign)
 
 
+#: Weights beyond what is added in 16 bits with codes of a byte, and the last sizes that are.
+WIDE: list[tuple[Encoding, int]] = [
+    (Odd(), 8), *((Offset(zero), 8) for zero in (0, 1, 127, 128, 255)),
+    *((Codebook(np.array([-size, 0, 1, min(size, 127)], np.int8)), 2) for size in (31, 32, 33, 64, 65, 128)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("encoding", "bits"), WIDE)
+@pytest.mark.parametrize("fill", ["random", "lowest", "highest"])
+def test_wide_operands(native_target: NativeTarget, encoding: Encoding, bits: int, fill: str) -> None:
+    """Codes of a byte: rows of a tile and less, runs that end within a step, groups, strides, dilation, borders."""
+    rng = np.random.default_rng(bits)
+    top = (1 << bits) - 1
+    for channels, out, groups, kernel, stride, dilation in (
+        (16, 17, 1, 3, 1, 1), (3, 8, 1, 5, 2, 1), (5, 33, 1, 1, 1, 1), (10, 10, 2, 3, 1, 1), (4, 9, 1, 3, 1, 2),
+    ):  # fmt: skip
+        codes = rng.integers(0, top + 1, (out, kernel, kernel, channels // groups), np.uint8)
+        x = rng.integers(0, 256, (1, 5, 6, channels), np.uint8)
+        if fill != "random":
+            codes[:], x[:] = (0 if fill == "lowest" else top), 255
+        zero = rng.integers(0, 256, channels, np.uint8)
+        op = Conv2d(codes, bits, 8, encoding=encoding, zero=zero, groups=groups, stride=(stride, stride),
+                    dilation=(dilation, dilation), pads=(dilation * (kernel // 2),) * 4)  # fmt: skip
+        for number, name, path in x86_kernels(native_target):
+            if name.endswith("direct"):
+                got = run_layer(op, x, native_target, path, None, number)
+                assert np.array_equal(got, op.run(x)), (name, channels, out, groups, kernel, stride, dilation)
+
+
 def differs(target: NativeTarget) -> bool:
     """Whether some kernel of the build gives other bits than the reference."""
     rng = np.random.default_rng(0)
@@ -79,6 +112,7 @@ def differs(target: NativeTarget) -> bool:
         x = rng.integers(0, 1 << width, (1, *size, 24), np.uint8)
         layers.append((Conv2d(codes, bits, width, pads=(1, 1, 1, 1), zero=np.full(24, 1, np.uint8)), x))
         layers.append((Conv2d(codes, bits, width, pads=(1, 1, 1, 1), encoding=Offset(1)), x))
+        layers.append((Conv2d(codes[..., :12], bits, width, pads=(1, 1, 1, 1), groups=2), x))
     for op, x in layers:
         sums = op.run(x)
         count = len(op.weight_codes)

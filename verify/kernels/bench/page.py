@@ -35,7 +35,11 @@ KERNELS = {
     "vnni-winograd": ("vnni", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on VPDPBUSD"),
     "vnni-direct": ("vnni", "up to 8 bits", "VPDPBUSD: 16 sums of 4 products an instruction"),
     "avx2-winograd": ("avx2", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on VPMADDUBSW"),
-    "avx2-direct": ("avx2", "up to 8 bits", "VPMADDUBSW: sums of pairs of products"),
+    "avx2-direct": (
+        "avx2",
+        "up to 8 bits",
+        "VPMADDUBSW: sums of pairs of products; VPMADDWD with 16-bit operands where those do not fit",
+    ),
     "scalar": ("scalar", "everything", "the reference in C"),
 }
 

@@ -1,8 +1,9 @@
 """What the kernels for x86 share: products of a byte and a weight of a byte, and how many of them are added in 16 bits.
 
 Of four activations and four weights VPMADDUBSW gives two sums of two products, which saturate at 16 bits; they are
-added up in 16 bits over ``flush`` quads. VPDPBUSD adds four products to 32 bits, modulo 2^32. Weights beyond a byte,
-or what a pair of products may be, are a sum of parts.
+added up in 16 bits over ``flush`` quads. VPDPBUSD adds four products to 32 bits, modulo 2^32, and so does VPMADDWD
+with two of int16, which are all there are where ``flush`` is 0. Winograd weights beyond a byte, or what a pair of
+products may be, are a sum of parts.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ import z3
 from verify.kernels.lanes.claims import INT16, Claim, bounded, unsatisfiable
 from verify.kernels.lanes.sources import captured, constant, require
 
-__all__ = ["INT32", "PATHS", "flush_facts", "flush_of", "largest_weight", "pair_claim", "parts_hold", "rounded_up"]
+__all__ = [
+    "INT32", "PATHS", "flush_facts", "flush_of", "largest_weight", "pair_claim", "parts_hold", "rounded_up",
+    "word_claim", "word_facts",
+]  # fmt: skip
 
 INT32 = (-(2**31), 2**31 - 1)
 PATHS = ("vnni", "avx2")
+_WORDS = (
+    "return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_set1_epi32(activation), weight));",
+    "sum[i] = multiply_add(sum[i], read_quad(from[i / vectors] + QUAD * quad), weight[i % vectors]);",
+    "if (job->flush != 0) { table_bytes[vectors - 1][rows - 1](job, row, sums); return; }",
+    "table[vectors - 1][rows - 1](job, row, sums);",
+)
 _INSTRUCTIONS = (
-    "sum[i] = _mm512_dpbusd_epi32(sum[i], activation, weight[i % vectors]);",
+    "return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(activation), weight);",
     "sum[i] = _mm256_add_epi16(sum[i], _mm256_maddubs_epi16(activation, weight[i % vectors]));",
     "store(to, add(load(to), _mm256_madd_epi16(sum[i], _mm256_set1_epi16(1)))); sum[i] = zero_vec();",
     "size_t left = job->flush; for (size_t run = 0; run < job->runs; run++)",
@@ -65,6 +75,30 @@ def pair_claim(name: str, activation: int, weight: tuple[int, int], flush: int) 
     low, high = (activation * w for w in weight)
     count = min(INT16[0] // low, INT16[1] // high)
     return Claim(f"{name}, 16 bits", (0, activation), weight, INT16, count, products_of_a_lane() * flush)
+
+
+def _words_of_a_lane() -> int:
+    """What a lane of 32 bits gains from four bytes at once, before sums are modulo 2^32."""
+    require("x86/products.c", *_WORDS)
+    return constant("x86/products.h", "QUAD") // 2
+
+
+def word_claim(name: str, activation: int, weight: tuple[int, int]) -> Claim:
+    """The pair of products of VPMADDWD, which is added in 32 bits."""
+    low, high = (activation * w for w in weight)
+    count = min(INT32[0] // low if low < 0 else INT32[1], INT32[1] // high if high > 0 else INT32[1])
+    return Claim(f"{name}, 32 bits", (0, activation), weight, INT32, count, _words_of_a_lane())
+
+
+def word_facts(activation: int, most: int) -> dict[str, bool]:
+    """For all weights to ``most`` in size: operands are int16, and what VPMADDWD adds is no more than 32 bits."""
+    v, w = z3.Ints("v w")
+    inside = (bounded(v, (0, activation)), bounded(w, (-most, most)))
+    pair = z3.And(*(bounded(_words_of_a_lane() * x, INT32) for x in (activation * most, -activation * most)))
+    return {
+        "words hold the operands": unsatisfiable(*inside, z3.Not(z3.And(bounded(v, INT16), bounded(w, INT16)))),
+        "pairs of words do not overflow": unsatisfiable(z3.Not(pair)),
+    }
 
 
 def _truncated(x: z3.ArithRef, divisor: int) -> z3.ArithRef:

@@ -1,22 +1,22 @@
-"""The lanes of the direct kernels for x86: bytes as they are, weights of any width as bytes or parts of them."""
+"""The lanes of the direct kernels for x86: bytes as they are with weights of a byte, or both as int16."""
 
 from __future__ import annotations
 
-from itertools import product as pairs_of
-
 import z3
 
-from verify.kernels.lanes.claims import INT8, INT16, Claim, bounded, report, unsatisfiable
-from verify.kernels.lanes.sources import captured, require
-from verify.kernels.lanes.x86 import PATHS, flush_facts, flush_of, largest_weight, pair_claim, parts_hold, rounded_up
+from verify.kernels.lanes.claims import INT8, Claim, bounded, report, unsatisfiable
+from verify.kernels.lanes.sources import captured, constant, require
+from verify.kernels.lanes.x86 import flush_facts, flush_of, pair_claim, word_claim, word_facts
 
-__all__ = ["ACTIVATIONS", "check_x86_direct", "direct_claims", "direct_facts", "storage_facts"]
+__all__ = ["ACTIVATIONS", "check_x86_direct", "direct_claim", "direct_facts", "storage_facts"]
 
 #: Codes to 2 (bipolar ones), and of 1 to 8 bits.
 ACTIVATIONS = (2, *((1 << bits) - 1 for bits in range(1, 9)))
 #: Odd weights of all widths, and those of 8 bits less the middle zero or the largest.
 WEIGHTS = (*((1 - 2**bits, 2**bits - 1, True) for bits in (1, 2, 3, 4, 8)), (-128, 127, False), (-255, 0, False))
 ZEROS = tuple(range(256))
+#: The largest weight in size, of any encoding: an odd one, or a code less a zero.
+LARGEST = 255
 
 
 def stored_of(low: int, high: int, odd: bool) -> tuple[int, int, int]:
@@ -66,41 +66,39 @@ def windows_hold() -> bool:
     )
 
 
-def plan_of(path: str, activation: int, low: int, high: int, odd: bool) -> tuple[int, int, int]:
-    """The largest of what is stored, its parts, and the flush count."""
-    (pair,) = captured(
-        "x86/direct_prepare.c", r"const int is_byte = X86_PATH != MGK_AVX2 \|\| (\d+) \* a \* w <= INT16_MAX;"
-    )
+def plan_of(activation: int, low: int, high: int, odd: bool) -> tuple[int, int | None]:
+    """``choose_products`` with AVX2: the largest of what is stored, and the flush count; None where it is int16."""
     require(
         "x86/direct_prepare.c",
         "const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);",
-        "const int32_t w = find_stored(layer, plan);",
-        "const int32_t most = largest_weight(a);",
-        "plan->parts = is_byte ? 1 : (w + most - 1) / most;",
-        "plan->flush = quads_to_flush(a, (w + plan->parts - 1) / plan->parts);",
-        "const int32_t share = w * (part + 1) / plan->parts - w * part / plan->parts;",
+        "plan->code_size = sizeof(uint8_t); plan->flush = quads_to_flush(a, find_stored(layer, plan));",
+        "if (X86_PATH == MGK_AVX2 && plan->flush < FEWEST_QUADS) { plan->code_size = sizeof(int16_t); "
+        "plan->flush = 0; plan->scale = 1; plan->shift = 0; }",
+        "memcpy(to + (quad * channels + lane) * QUAD + byte % QUAD, &w, plan->code_size);",
     )
-    require("x86/direct.c", "to[i] = (uint8_t)(2 * codes[i]);")
-    _, _, w = stored_of(low, high, odd)
-    is_byte = path != "avx2" or pair * activation * w <= INT16[1]
-    parts = 1 if is_byte else rounded_up(w, largest_weight(path, activation))
-    return w, parts, flush_of(activation, rounded_up(w, parts))
+    require("x86/direct_image.c", "to[i] = (uint8_t)(2 * codes[i]);", "words[i] = codes[i];")
+    _, _, stored = stored_of(low, high, odd)
+    flush = flush_of(activation, stored)
+    return (max(-low, high), None) if flush < _fewest_quads() else (stored, flush)
 
 
-def direct_claims(path: str, activation: int, low: int, high: int, odd: bool) -> list[Claim]:
-    """With AVX2 products are added in 16 bits; with VNNI there is nothing to overflow."""
-    stored, parts, flush = plan_of(path, activation, low, high, odd)
-    share = rounded_up(stored, parts)
-    weights = (-share, min(share, INT8[1]))
-    name = f"{'odd ' if odd else ''}weights {low} to {high} in {parts}"
-    return [pair_claim(name, activation, weights, flush)] if path == "avx2" else []
+def _fewest_quads() -> int:
+    return constant("x86/direct_prepare.c", "FEWEST_QUADS")
 
 
-def direct_facts(path: str, activation: int) -> dict[str, bool]:
-    """What is proved for all that is stored at once."""
-    most = largest_weight(path, activation)
-    held = {"parts are bytes": most <= INT8[1] and parts_hold(1, most, -INT8[0])}
-    return {**held, **(flush_facts(activation, most) if path == "avx2" else {})}
+def direct_claim(activation: int, low: int, high: int, odd: bool) -> Claim:
+    """What AVX2 adds in 16 bits, or two products in 32; with VNNI there is nothing to overflow."""
+    stored, flush = plan_of(activation, low, high, odd)
+    name = f"{'odd ' if odd else ''}weights {low} to {high}"
+    if flush is None:
+        return word_claim(name, activation, (low, high))
+    return pair_claim(name, activation, (-stored, min(stored, INT8[1])), flush)
+
+
+def direct_facts(activation: int) -> dict[str, bool]:
+    """What is proved for AVX2 and all that is stored at once: as bytes, and as int16."""
+    most = max(w for w in range(1, 1 - INT8[0]) if flush_of(activation, w) >= _fewest_quads())
+    return {**flush_facts(activation, most), **word_facts(activation, LARGEST)}
 
 
 def storage_facts() -> dict[str, bool]:
@@ -117,11 +115,11 @@ def check_x86_direct() -> int:
     """Print a line a claim; how many do not hold."""
     print("x86 direct")
     failed = _show(storage_facts())
-    for path, activation in pairs_of(PATHS, ACTIVATIONS):
-        print(f" {path}, codes to {activation}")
-        failed += _show(direct_facts(path, activation))
+    for activation in ACTIVATIONS:
+        print(f" avx2, codes to {activation}")
+        failed += _show(direct_facts(activation))
         for low, high, odd in WEIGHTS:
-            failed += sum(not report(claim) for claim in direct_claims(path, activation, low, high, odd))
+            failed += not report(direct_claim(activation, low, high, odd))
     return failed
 
 

@@ -11,7 +11,7 @@ from itertools import product as pairs_of
 import numpy as np
 import z3
 
-from verify.kernels.lanes.claims import Claim, bounded, report, unsatisfiable
+from verify.kernels.lanes.claims import INT8, Claim, bounded, report, unsatisfiable
 from verify.kernels.lanes.sources import captured, constant, require, rows
 from verify.kernels.lanes.x86 import (
     INT32,
@@ -185,7 +185,8 @@ def part_facts(path: str, bits: int) -> dict[str, bool]:
         "const int32_t share = u[position] * (part + 1) / parts - u[position] * part / parts;",
     )
     largest, most = largest_taken(path, n), largest_weight(path, 4 * n)
-    held = {f"parts are bytes, weights to {largest}": all(parts_hold(f, most, largest) for f in factors())}
+    parts = most <= INT8[1] and all(parts_hold(f, most, largest) for f in factors())
+    held = {f"parts are bytes, weights to {largest}": parts}
     return {**held, **(flush_facts(4 * n, most) if path == "avx2" else {})}
 
 

@@ -65,58 +65,20 @@ static size_t find_workspace_size(const mgk_qconv *layer)
     if (!X86(direct_plan)(layer, &plan)) {
         return 0;
     }
-    size_t size = plan.runs;
-    return mgk_multiply(&size, sizeof(size_t)) && mgk_add(&size, PIXELS * BLOCK_CHANNELS * sizeof(int32_t)) &&
-                   (!plan.copies || (mgk_add(&size, layer->geometry.padded_size) && mgk_add(&size, QUAD - 1)))
+    size_t size = plan.runs, image = layer->geometry.padded_size;
+    return mgk_multiply(&image, plan.code_size) && mgk_add(&image, QUAD - 1) && mgk_multiply(&size, sizeof(size_t)) &&
+                   mgk_add(&size, PIXELS * BLOCK_CHANNELS * sizeof(int32_t)) && (!plan.copies || mgk_add(&size, image))
                ? size
                : 0;
-}
-
-/* Some pixels of zero codes. */
-static uint8_t *fill(const mgk_qconv_run *run, uint8_t *to, size_t pixels)
-{
-    const size_t channels = run->layer->conv.in_channels;
-    for (size_t p = 0; p < pixels; p++) {
-        if (run->layer->bipolar) {
-            memset(to, 1, channels);
-        } else {
-            memcpy(to, run->zero, channels);
-        }
-        to += channels;
-    }
-    return to;
-}
-
-static void pad_image(const mgk_qconv_run *run, uint8_t *to)
-{
-    const mgk_conv2d *c = &run->layer->conv;
-    const size_t row = c->width * c->in_channels;
-    const size_t padded_width = run->layer->geometry.padded_width;
-    to = fill(run, to, c->pad_top * padded_width);
-    for (size_t y = 0; y < c->height; y++) {
-        const uint8_t *codes = run->codes + y * row;
-        to = fill(run, to, c->pad_left);
-        if (run->layer->bipolar) {
-            for (size_t i = 0; i < row; i++) {
-                to[i] = (uint8_t)(2 * codes[i]);
-            }
-        } else {
-            memcpy(to, codes, row);
-        }
-        to = fill(run, to + row, c->pad_right);
-    }
-    to = fill(run, to, c->pad_bottom * padded_width);
-    memset(to, 0, QUAD - 1);
 }
 
 static void find_runs(const mgk_qconv *layer, const direct *plan, size_t *run_from)
 {
     const mgk_conv2d *c = &layer->conv;
-    for (int32_t part = 0; part < plan->parts; part++) {
-        for (size_t y = 0; y < plan->runs_y; y++) {
-            for (size_t x = 0; x < plan->runs_x; x++) {
-                *run_from++ = (y * c->dilation_y * layer->geometry.padded_width + x * c->dilation_x) * c->in_channels;
-            }
+    for (size_t y = 0; y < plan->runs_y; y++) {
+        for (size_t x = 0; x < plan->runs_x; x++) {
+            const size_t pixel = y * c->dilation_y * layer->geometry.padded_width + x * c->dilation_x;
+            *run_from++ = pixel * c->in_channels * plan->code_size;
         }
     }
 }
@@ -151,8 +113,9 @@ static void run_block(const mgk_qconv_run *run, const direct *plan, uint32_t zer
     const mgk_conv2d *conv = &run->layer->conv;
     const mgk_geometry *g = &run->layer->geometry;
     const size_t vectors = block_vectors(channels);
-    const size_t step = conv->stride_x * conv->in_channels;
-    const size_t down = conv->stride_y * g->padded_width * conv->in_channels;
+    const size_t pixel_size = conv->in_channels * plan->code_size;
+    const size_t step = conv->stride_x * pixel_size;
+    const size_t down = conv->stride_y * g->padded_width * pixel_size;
     size_t x = 0;
     size_t at = 0; /* of a row; beyond the last one it may wrap */
     for (size_t first = 0; first < g->out_pixels; first += PIXELS) {
@@ -187,7 +150,7 @@ static void run(const mgk_qconv_run *run)
     uint8_t *padded = (uint8_t *)(run_from + plan.runs);
     const uint8_t *image = run->codes;
     if (plan.copies) {
-        pad_image(run, padded);
+        X86(direct_image)(run, &plan, padded);
         image = padded;
     }
     find_runs(layer, &plan, run_from);
@@ -196,14 +159,14 @@ static void run(const mgk_qconv_run *run)
         for (size_t c = 0; c < plan.group_out; c += BLOCK_CHANNELS) {
             const size_t left = plan.group_out - c;
             const size_t pitch = block_vectors(left) * LANES;
-            products job = {(const int8_t *)weights + pitch * sizeof(int32_t),
+            products job = {weights + pitch * sizeof(int32_t),
                             (const int32_t *)(const void *)weights,
                             plan.runs,
                             plan.quads,
                             run_from,
                             plan.flush,
                             pitch};
-            run_block(run, &plan, sum_zeros(run, &plan, group), &job, image + group * plan.group_in,
+            run_block(run, &plan, sum_zeros(run, &plan, group), &job, image + group * plan.group_in * plan.code_size,
                       group * plan.group_out + c, left < BLOCK_CHANNELS ? left : BLOCK_CHANNELS, sums);
             weights += pitch * (sizeof(int32_t) + plan.runs * plan.quads * QUAD);
         }

@@ -5,6 +5,9 @@
 /* A group's channels share vectors: with fewer, plain C is as good. */
 enum { FEWEST_CHANNELS = 4 };
 
+/* Bytes that are flushed after fewer quads take longer than int16. */
+enum { FEWEST_QUADS = 2 };
+
 /* w = scale s + shift. Returns the largest s in size; with a byte of its own, s = w. */
 static int32_t find_stored(const mgk_qconv *layer, direct *plan)
 {
@@ -23,12 +26,24 @@ static int32_t find_stored(const mgk_qconv *layer, direct *plan)
     return 128;
 }
 
+/* How the operands are stored: as bytes, or as int16 where those would be flushed too often. */
+static void choose_products(const mgk_qconv *layer, direct *plan)
+{
+    const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);
+    plan->code_size = sizeof(uint8_t);
+    plan->flush = quads_to_flush(a, find_stored(layer, plan));
+    if (X86_PATH == MGK_AVX2 && plan->flush < FEWEST_QUADS) {
+        plan->code_size = sizeof(int16_t);
+        plan->flush = 0;
+        plan->scale = 1;
+        plan->shift = 0;
+    }
+}
+
 int X86(direct_plan)(const mgk_qconv *layer, direct *plan)
 {
     const mgk_conv2d *c = &layer->conv;
-    const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);
-    const int32_t w = find_stored(layer, plan);
-    const int32_t most = largest_weight(a);
+    choose_products(layer, plan);
     plan->group_in = c->in_channels / layer->groups;
     plan->group_out = c->out_channels / layer->groups;
     if (layer->groups > 1 && plan->group_out < FEWEST_CHANNELS) {
@@ -38,15 +53,14 @@ int X86(direct_plan)(const mgk_qconv *layer, direct *plan)
     plan->runs_y = c->kernel_height;
     plan->runs_x = joined ? 1 : c->kernel_width;
     plan->run_bytes = plan->group_in * (joined ? c->kernel_width : 1);
+    if (!mgk_multiply(&plan->run_bytes, plan->code_size)) {
+        return 0;
+    }
     plan->quads = plan->run_bytes / QUAD + (plan->run_bytes % QUAD != 0);
-    /* -128 is a byte too, where it fits 16 bits */
-    const int is_byte = X86_PATH != MGK_AVX2 || 2 * a * w <= INT16_MAX;
-    plan->parts = is_byte ? 1 : (w + most - 1) / most;
     plan->runs = plan->runs_y * plan->runs_x;
-    plan->flush = quads_to_flush(a, (w + plan->parts - 1) / plan->parts);
-    plan->copies =
-        layer->bipolar || plan->run_bytes % QUAD != 0 || layer->geometry.padded_size != layer->geometry.image_size;
-    return mgk_multiply(&plan->runs, (size_t)plan->parts) && plan->quads <= SIZE_MAX / QUAD;
+    plan->copies = plan->code_size != sizeof(uint8_t) || layer->bipolar || plan->run_bytes % QUAD != 0 ||
+                   layer->geometry.padded_size != layer->geometry.image_size;
+    return plan->quads <= SIZE_MAX / QUAD;
 }
 
 size_t X86(direct_weights_size)(const mgk_qconv *layer)
@@ -69,10 +83,10 @@ static void find_byte(const direct *plan, const mgk_conv2d *c, size_t ky, size_t
 {
     if (plan->runs_x == 1) { /* so it is where runs are joined, and where a kernel has one column */
         *run = ky;
-        *byte = kx * plan->group_in + i;
+        *byte = (kx * plan->group_in + i) * plan->code_size;
     } else {
         *run = ky * c->kernel_width + kx;
-        *byte = i;
+        *byte = i * plan->code_size;
     }
 }
 
@@ -83,7 +97,6 @@ static void prepare_channel(const mgk_qconv_weights *weights, const direct *plan
     const mgk_qconv *layer = weights->layer;
     const mgk_conv2d *c = &layer->conv;
     const size_t first = out_channel / plan->group_out * plan->group_in;
-    const size_t runs = plan->runs_y * plan->runs_x;
     uint8_t *to = block + channels * sizeof(int32_t);
     uint32_t start = 0; /* modulo 2^32, as all sums are */
     for (size_t ky = 0; ky < c->kernel_height; ky++) {
@@ -94,12 +107,9 @@ static void prepare_channel(const mgk_qconv_weights *weights, const direct *plan
                 const int32_t zero = layer->bipolar ? 1 : weights->zero[first + i];
                 size_t run, byte;
                 find_byte(plan, c, ky, kx, i, &run, &byte);
-                for (int32_t part = 0; part < plan->parts; part++) {
-                    /* their sum is w, each at most |w| / parts in size, rounded up */
-                    const int32_t share = w * (part + 1) / plan->parts - w * part / plan->parts;
-                    const size_t quad = ((size_t)part * runs + run) * plan->quads + byte / QUAD;
-                    to[(quad * channels + lane) * QUAD + byte % QUAD] = (uint8_t)share;
-                }
+                const size_t quad = run * plan->quads + byte / QUAD;
+                /* all of it, or the first bytes, which are the low ones */
+                memcpy(to + (quad * channels + lane) * QUAD + byte % QUAD, &w, plan->code_size);
                 start -= (uint32_t)(w * zero);
             }
         }

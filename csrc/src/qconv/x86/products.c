@@ -15,12 +15,25 @@ INLINE int32_t read_quad(const uint8_t *bytes)
 #define UNROLL _Pragma("GCC unroll 24")
 #endif
 
+/* sum + the products of 4 bytes (VNNI), or of 2 int16 (AVX2), in each lane. Modulo 2^32: neither saturates. */
 #if MGK_X86 == 6
-/* 24 sums, 4 weights and an activation in 32 registers. Sums are modulo 2^32: VPDPBUSD does not saturate. */
+INLINE vec multiply_add(vec sum, int32_t activation, vec weight)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(activation), weight);
+}
+#else
+INLINE vec multiply_add(vec sum, int32_t activation, vec weight)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_set1_epi32(activation), weight));
+}
+#endif
+
+/* 24 sums, 4 weights and an activation in 32 registers; with AVX2 12 sums, 2 weights, an activation and a product in
+ * 16. */
 INLINE void multiply(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
                      int32_t *sums)
 {
-    const int8_t *weights = job->weights;
+    const uint8_t *weights = job->weights;
     vec sum[MOST_ROWS * BLOCK_VECTORS];
     UNROLL
     for (size_t i = 0; i < rows * vectors; i++) {
@@ -38,8 +51,7 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
             }
             UNROLL
             for (size_t i = 0; i < rows * vectors; i++) {
-                const vec activation = _mm512_set1_epi32(read_quad(from[i / vectors] + QUAD * quad));
-                sum[i] = _mm512_dpbusd_epi32(sum[i], activation, weight[i % vectors]);
+                sum[i] = multiply_add(sum[i], read_quad(from[i / vectors] + QUAD * quad), weight[i % vectors]);
             }
             weights += vectors * sizeof(vec);
         }
@@ -49,12 +61,13 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
         store(sums + i / vectors * job->pitch + i % vectors * LANES, sum[i]);
     }
 }
-#else
+
+#if MGK_X86 == 2
 /* 12 sums of 16 bits, 2 weights, an activation and a product in 16 registers; sums of 32 bits are in memory. */
-INLINE void multiply(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
-                     int32_t *sums)
+INLINE void multiply_bytes(const size_t rows, const size_t vectors, const products *job, const uint8_t *const *row,
+                           int32_t *sums)
 {
-    const int8_t *weights = job->weights;
+    const uint8_t *weights = job->weights;
     vec sum[MOST_ROWS * BLOCK_VECTORS];
     UNROLL
     for (size_t i = 0; i < rows * vectors; i++) {
@@ -98,38 +111,45 @@ INLINE void multiply(const size_t rows, const size_t vectors, const products *jo
 #endif
 
 /* One function for each number of rows and vectors, which are constants there. */
-#define FUNCTION(rows, vectors)                                                                            \
-    static void multiply_##rows##_##vectors(const products *job, const uint8_t *const *row, int32_t *sums) \
-    {                                                                                                      \
-        multiply(rows, vectors, job, row, sums);                                                           \
+#define FUNCTION(multiply, rows, vectors)                                                                    \
+    static void multiply##_##rows##_##vectors(const products *job, const uint8_t *const *row, int32_t *sums) \
+    {                                                                                                        \
+        multiply(rows, vectors, job, row, sums);                                                             \
     }
-#define FUNCTIONS(vectors) \
-    FUNCTION(1, vectors)   \
-    FUNCTION(2, vectors)   \
-    FUNCTION(3, vectors)   \
-    FUNCTION(4, vectors)   \
-    FUNCTION(5, vectors)   \
-    FUNCTION(6, vectors)
-#define ENTRIES(vectors)                                               \
-    {multiply_1_##vectors, multiply_2_##vectors, multiply_3_##vectors, \
-     multiply_4_##vectors, multiply_5_##vectors, multiply_6_##vectors}
+#define FUNCTIONS(multiply, vectors) \
+    FUNCTION(multiply, 1, vectors)   \
+    FUNCTION(multiply, 2, vectors)   \
+    FUNCTION(multiply, 3, vectors)   \
+    FUNCTION(multiply, 4, vectors)   \
+    FUNCTION(multiply, 5, vectors)   \
+    FUNCTION(multiply, 6, vectors)
+#define ENTRIES(multiply, vectors)                                           \
+    {multiply##_1_##vectors, multiply##_2_##vectors, multiply##_3_##vectors, \
+     multiply##_4_##vectors, multiply##_5_##vectors, multiply##_6_##vectors}
 
-FUNCTIONS(1)
-FUNCTIONS(2)
+typedef void function(const products *job, const uint8_t *const *row, int32_t *sums);
+
+FUNCTIONS(multiply, 1)
+FUNCTIONS(multiply, 2)
 #if MGK_X86 == 6
-FUNCTIONS(3)
-FUNCTIONS(4)
+FUNCTIONS(multiply, 3)
+FUNCTIONS(multiply, 4)
+static function *const table[BLOCK_VECTORS][MOST_ROWS] = {ENTRIES(multiply, 1), ENTRIES(multiply, 2),
+                                                          ENTRIES(multiply, 3), ENTRIES(multiply, 4)};
+#else
+FUNCTIONS(multiply_bytes, 1)
+FUNCTIONS(multiply_bytes, 2)
+static function *const table[BLOCK_VECTORS][MOST_ROWS] = {ENTRIES(multiply, 1), ENTRIES(multiply, 2)};
+static function *const table_bytes[BLOCK_VECTORS][MOST_ROWS] = {ENTRIES(multiply_bytes, 1), ENTRIES(multiply_bytes, 2)};
 #endif
 
 void X86(products)(const products *job, size_t rows, size_t vectors, const uint8_t *const *row, int32_t *sums)
 {
-    static void (*const table[BLOCK_VECTORS][MOST_ROWS])(const products *, const uint8_t *const *, int32_t *) = {
-        ENTRIES(1),
-        ENTRIES(2),
-#if MGK_X86 == 6
-        ENTRIES(3),
-        ENTRIES(4),
+#if MGK_X86 == 2
+    if (job->flush != 0) {
+        table_bytes[vectors - 1][rows - 1](job, row, sums);
+        return;
+    }
 #endif
-    };
     table[vectors - 1][rows - 1](job, row, sums);
 }

@@ -1,6 +1,7 @@
 /* Products of a few rows of bytes with a block of output channels: what all kernels here do their work in.
  *
- * Weights of a block: [run][4 bytes of a row][vector of output channels][lane][4], int8. */
+ * A row has bytes, or int16 with AVX2 where pairs of their products do not fit 16 bits: a step takes 4 bytes of it.
+ * Weights of a block: [run][4 bytes of a row][vector of output channels][lane][4], int8, or [2], int16. */
 #ifndef MGK_QCONV_X86_PRODUCTS_H
 #define MGK_QCONV_X86_PRODUCTS_H
 
@@ -10,11 +11,11 @@ enum { MOST_ROWS = 6, QUAD = 4 };
 
 /* A block of BLOCK_CHANNELS output channels, or the last ones in fewer vectors. */
 typedef struct products {
-    const int8_t *weights;
+    const uint8_t *weights;
     const int32_t *start;   /* a sum to start from for each output channel */
     size_t runs, quads;     /* bytes of a row that are read: `runs` times 4 `quads` */
     const size_t *run_from; /* where each run begins, from the row's address on */
-    size_t flush;           /* quads that fit 16 bits; of no account with VNNI */
+    size_t flush;           /* quads that fit 16 bits; 0: rows of int16; of no account with VNNI */
     size_t pitch;           /* int32 from the sums of a row to those of the next one */
 } products;
 

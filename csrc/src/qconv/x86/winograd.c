@@ -91,7 +91,7 @@ static void multiply_strip(const winograd *plan, const strip *s, size_t vectors,
     products job = {NULL, NULL, 1, plan->quads, from_start, plan->flush, pitch};
     for (size_t position = 0; position < POSITIONS; position++) {
         job.start = (const int32_t *)(const void *)weights;
-        job.weights = (const int8_t *)weights + pitch * sizeof(int32_t);
+        job.weights = weights + pitch * sizeof(int32_t);
         job.runs = (size_t)position_parts(plan, position);
         const size_t tiles = position_tiles(s, position);
         for (size_t tile = 0; tile < tiles;) {
