@@ -9,7 +9,14 @@ import pytest
 from minigrad.kernels import SOURCES
 from verify.kernels.lanes import Claim, prove, refute
 from verify.kernels.lanes.x86_direct import direct_claim, storage_facts
-from verify.kernels.lanes.x86_winograd import algebra_facts, part_facts, plan_of, winograd_claims
+from verify.kernels.lanes.x86_winograd import (
+    algebra_facts,
+    part_facts,
+    plan_of,
+    wide_claims,
+    wide_facts,
+    winograd_claims,
+)
 
 
 def test_the_documented_counts() -> None:
@@ -24,6 +31,7 @@ def test_the_documented_counts() -> None:
     [
         *winograd_claims("avx2", 3, 3),
         *winograd_claims("vnni", 63, 21),
+        *wide_claims(255, 255),
         direct_claim(255, -255, 255, odd=True),
         direct_claim(255, -15, 15, odd=True),
     ],
@@ -64,19 +72,25 @@ CHANGES: list[tuple[str, str, str, Callable[[], object]]] = [
     ("winograd.c", "quads_to_flush(4 * n", "quads_to_flush(2 * n", middle),
     ("winograd.c", "(uint8_t)(2 * n)", "(uint8_t)(1 * n)", lambda: algebra_facts(2)),
     ("winograd.c", "MOST_CHANNELS = 8192", "MOST_CHANNELS = 819200", lambda: winograd_claims("vnni", 63, 21)),
-    ("winograd.c", "n > 63", "n > 127", lambda: {"not taken": plan_of("vnni", 127, 1) is None}),
+    ("winograd.c", "n <= 63", "n <= 127", lambda: {"not taken": plan_of("vnni", 127, 1) is None}),
     ("winograd.h", "FULL_POSITION = 5", "FULL_POSITION = 6", lambda: algebra_facts(2)),
     ("winograd_input.c", "r[2][x] = d2 - d1;", "r[2][x] = d2 + d1;", lambda: algebra_facts(2)),
     ("winograd_prepare.c", "u[0] = 2 * g[0];", "u[0] = g[0];", lambda: algebra_facts(2)),
     ("winograd_prepare.c", "? 4 * weights", "? 3 * weights", lambda: algebra_facts(2)),
     ("winograd_prepare.c", "* part / parts;", "* part / 2;", lambda: part_facts("vnni", 2)),
     ("winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])", lambda: algebra_facts(2)),
+    ("winograd.c", "sum_low >= INT32_MIN / 4", "sum_low >= INT32_MIN / 3", wide_facts),
+    ("winograd.c", "sum_high <= INT32_MAX / 4", "sum_high <= INT32_MAX / 2", wide_facts),
+    ("winograd_prepare.c", "? 4 * weights", "? 3 * weights", wide_facts),
+    ("winograd_prepare.c", "&share, plan->code_size", "&share, 1", wide_facts),
+    ("winograd_input.c", "r[2][x] = d2 - d1;", "r[2][x] = d2 + d1;", wide_facts),
+    ("winograd_input.c", "DEFINE_TRANSFORM(16, int16_t)", "DEFINE_TRANSFORM(16, int8_t)", wide_facts),
     ("direct_prepare.c", "low <= 128", "low <= 129", storage_facts),
     ("direct_prepare.c", "plan->scale = 2;", "plan->scale = 3;", storage_facts),
     ("direct_prepare.c", "plan->shift = 128 - low;", "plan->shift = 127 - low;", storage_facts),
     ("direct.c", "row[r]) - zeros)", "row[r]))", storage_facts),
     ("direct_prepare.c", "quads_to_flush(a, find", "quads_to_flush(1, find", of_bytes),
-    ("direct_prepare.c", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0", of_words),
+    ("products.h", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0", of_words),
     ("direct_prepare.c", "&w, plan->code_size", "&w, 1", of_words),
     ("direct_image.c", "words[i] = codes[i]", "words[i] = (int8_t)codes[i]", of_words),
     (

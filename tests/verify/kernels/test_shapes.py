@@ -28,7 +28,8 @@ NAMES = (
 LIMITED = {
     "neon-bits": (WINDOWS, (1,)),
     "neon-polyphase": (((3, 2),), (2,)),
-    **{f"{path}-winograd": (((3, 1),), (2, 1, 3, 4)) for path in ("neon", "dotprod", "avx2", "vnni")},
+    **{f"{path}-winograd": (((3, 1),), (2, 1, 3, 4)) for path in ("neon", "dotprod", "vnni")},
+    "avx2-winograd": (((3, 1),), (2, 1, 8, 3, 4)),
 }
 
 

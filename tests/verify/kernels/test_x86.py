@@ -16,7 +16,7 @@ from verify.kernels.targets import kernels
 
 X86 = "src/qconv/x86/"
 #: Activation bits and the size of the largest odd weight.
-WIDTHS = [(bits, (1 << bits) - 1) for bits in (1, 2, 3, 4)]
+WIDTHS = [(bits, (1 << bits) - 1) for bits in (1, 2, 3, 4, 8)]
 
 MUTANTS = (
     Mutant(
@@ -30,8 +30,11 @@ MUTANTS = (
     Mutant(
         "direct: wide codes are signed", X86 + "direct_image.c", "words[i] = codes[i]", "words[i] = (int8_t)codes[i]"
     ),
+    Mutant("wide U loses a byte", X86 + "winograd_prepare.c", "&share, plan->code_size)", "&share, 1)"),
+    Mutant("wide rest of a tile", X86 + "winograd_input.c", "v + c * plan->code_size);", "v + c);"),
+    Mutant("wide sums beyond a quarter", X86 + "winograd.c", "sum_high <= INT32_MAX / 4", "sum_high <= INT32_MAX"),
     Mutant("direct: wide weights lose a byte", X86 + "direct_prepare.c", "&w, plan->code_size)", "&w, 1)"),
-    Mutant("direct: bytes are never too wide", X86 + "direct_prepare.c", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0"),
+    Mutant("direct: bytes are never too wide", X86 + "products.h", "FEWEST_QUADS = 2", "FEWEST_QUADS = 0"),
     Mutant("direct: runs of wide codes", X86 + "direct.c", "c->in_channels * plan->code_size;", "c->in_channels;"),
     Mutant("direct: groups of wide codes", X86 + "direct.c", "plan.group_in * plan.code_size,", "plan.group_in,"),
     Mutant("direct: windows lack their zeros", X86 + "direct.c", "row[r]) - zeros);", "row[r]));"),
@@ -59,19 +62,29 @@ def worst_layer(
     return Conv2d(codes, bits, int(top).bit_length()), x
 
 
+def run_if_taken(op: Conv2d, x: np.ndarray, target: NativeTarget, path: str, number: int) -> np.ndarray | None:
+    """None where the kernel is none for the layer."""
+    try:
+        return run_layer(op, x, target, path, None, number)
+    except KernelError as error:
+        assert "MGK_BAD_PATH" in str(error)
+        return None
+
+
 @pytest.mark.parametrize(("bits", "weight"), WIDTHS)
 def test_worst_operands(native_target: NativeTarget, bits: int, weight: int) -> None:
     """Every position at its bound, with more channels than are flushed at once."""
     top = (1 << bits) - 1
     plan = plan_of("avx2", top, weight)
-    assert plan is not None
-    channels = 4 * plan[1] + 8 if bits > 1 else 64
+    assert (plan is None) == (bits == 8)
+    channels = 4 * plan[1] + 8 if plan and bits > 1 else 64
     for position in POSITIONS:
         for sign in (1, -1):
             op, x = worst_layer(position, top, weight, sign, channels)
             for number, name, path in x86_kernels(native_target):
-                got = run_layer(op, x, native_target, path, None, number)
-                assert np.array_equal(got, op.run(x)), (name, position, sign)
+                got = run_if_taken(op, x, native_target, path, number)
+                assert (got is None) == (bits == 8 and name == "vnni-winograd")
+                assert got is None or np.array_equal(got, op.run(x)), (name, position, sign)
 
 
 #: Weights beyond what is added in 16 bits with codes of a byte, and the last sizes that are.
@@ -88,7 +101,8 @@ def test_wide_operands(native_target: NativeTarget, encoding: Encoding, bits: in
     rng = np.random.default_rng(bits)
     top = (1 << bits) - 1
     for channels, out, groups, kernel, stride, dilation in (
-        (16, 17, 1, 3, 1, 1), (3, 8, 1, 5, 2, 1), (5, 33, 1, 1, 1, 1), (10, 10, 2, 3, 1, 1), (4, 9, 1, 3, 1, 2),
+        (16, 17, 1, 3, 1, 1), (37, 8, 1, 3, 1, 1), (3, 8, 1, 5, 2, 1), (5, 33, 1, 1, 1, 1), (10, 10, 2, 3, 1, 1),
+        (4, 9, 1, 3, 1, 2),
     ):  # fmt: skip
         codes = rng.integers(0, top + 1, (out, kernel, kernel, channels // groups), np.uint8)
         x = rng.integers(0, 256, (1, 5, 6, channels), np.uint8)
@@ -98,15 +112,38 @@ def test_wide_operands(native_target: NativeTarget, encoding: Encoding, bits: in
         op = Conv2d(codes, bits, 8, encoding=encoding, zero=zero, groups=groups, stride=(stride, stride),
                     dilation=(dilation, dilation), pads=(dilation * (kernel // 2),) * 4)  # fmt: skip
         for number, name, path in x86_kernels(native_target):
-            if name.endswith("direct"):
-                got = run_layer(op, x, native_target, path, None, number)
-                assert np.array_equal(got, op.run(x)), (name, channels, out, groups, kernel, stride, dilation)
+            got = run_if_taken(op, x, native_target, path, number)
+            assert got is not None or name.endswith("winograd")
+            assert got is None or np.array_equal(got, op.run(x)), (
+                name,
+                channels,
+                out,
+                groups,
+                kernel,
+                stride,
+                dilation,
+            )
+
+
+@pytest.mark.parametrize("code", [0, 255])
+@pytest.mark.parametrize(("channels", "taken"), [(917, True), (918, False)])
+def test_the_largest_wide_sum(native_target: NativeTarget, channels: int, taken: bool, code: int) -> None:
+    """Winograd's outputs are four times the sums until the last step: 4 * 9 * 917 * 255 * 255 fits 32 bits."""
+    op = Conv2d(np.full((8, 3, 3, channels), code, np.uint8), 8, 8)
+    x = np.full((1, 4, 4, channels), 255, np.uint8)
+    for number, name, path in x86_kernels(native_target):
+        got = run_if_taken(op, x, native_target, path, number)
+        if name == "avx2-winograd":
+            assert (got is not None) == taken
+        assert got is None or np.array_equal(got, op.run(x)), name
 
 
 def differs(target: NativeTarget) -> bool:
     """Whether some kernel of the build gives other bits than the reference."""
     rng = np.random.default_rng(0)
     layers = [worst_layer((1, 1), 3, 3, 1, 208)]
+    wide = np.full((8, 3, 3, 918), 255, np.uint8)
+    layers.append((Conv2d(wide, 8, 8, encoding=Offset(0)), np.full((1, 4, 4, 918), 255, np.uint8)))
     for bits, width, size in ((2, 2, (6, 7)), (8, 8, (4, 5))):
         codes = rng.integers(0, 1 << bits, (20, 3, 3, 24), np.uint8)
         x = rng.integers(0, 1 << width, (1, *size, 24), np.uint8)

@@ -14,8 +14,8 @@ from verify.kernels.lanes.claims import INT16, Claim, bounded, unsatisfiable
 from verify.kernels.lanes.sources import captured, constant, require
 
 __all__ = [
-    "INT32", "PATHS", "flush_facts", "flush_of", "largest_weight", "pair_claim", "parts_hold", "rounded_up",
-    "word_claim", "word_facts",
+    "INT32", "PATHS", "fewest_quads", "flush_facts", "flush_of", "largest_weight", "pair_claim", "parts_hold",
+    "rounded_up", "word_claim", "word_facts",
 ]  # fmt: skip
 
 INT32 = (-(2**31), 2**31 - 1)
@@ -63,6 +63,12 @@ def _flush_pair() -> int:
 def flush_of(activation: int, weight: int) -> int:
     """``quads_to_flush``."""
     return INT16[1] // (_flush_pair() * activation * weight)
+
+
+def fewest_quads() -> int:
+    """``flush_often``: from how many quads before a flush on AVX2 multiplies bytes."""
+    require("x86/products.h", "return flush < FEWEST_QUADS;")
+    return constant("x86/products.h", "FEWEST_QUADS")
 
 
 def rounded_up(size: int, parts: int) -> int:

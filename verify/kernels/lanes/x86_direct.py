@@ -5,8 +5,8 @@ from __future__ import annotations
 import z3
 
 from verify.kernels.lanes.claims import INT8, Claim, bounded, report, unsatisfiable
-from verify.kernels.lanes.sources import captured, constant, require
-from verify.kernels.lanes.x86 import flush_facts, flush_of, pair_claim, word_claim, word_facts
+from verify.kernels.lanes.sources import captured, require
+from verify.kernels.lanes.x86 import fewest_quads, flush_facts, flush_of, pair_claim, word_claim, word_facts
 
 __all__ = ["ACTIVATIONS", "check_x86_direct", "direct_claim", "direct_facts", "storage_facts"]
 
@@ -72,18 +72,14 @@ def plan_of(activation: int, low: int, high: int, odd: bool) -> tuple[int, int |
         "x86/direct_prepare.c",
         "const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);",
         "plan->code_size = sizeof(uint8_t); plan->flush = quads_to_flush(a, find_stored(layer, plan));",
-        "if (X86_PATH == MGK_AVX2 && plan->flush < FEWEST_QUADS) { plan->code_size = sizeof(int16_t); "
+        "if (X86_PATH == MGK_AVX2 && flush_often(plan->flush)) { plan->code_size = sizeof(int16_t); "
         "plan->flush = 0; plan->scale = 1; plan->shift = 0; }",
         "memcpy(to + (quad * channels + lane) * QUAD + byte % QUAD, &w, plan->code_size);",
     )
     require("x86/direct_image.c", "to[i] = (uint8_t)(2 * codes[i]);", "words[i] = codes[i];")
     _, _, stored = stored_of(low, high, odd)
     flush = flush_of(activation, stored)
-    return (max(-low, high), None) if flush < _fewest_quads() else (stored, flush)
-
-
-def _fewest_quads() -> int:
-    return constant("x86/direct_prepare.c", "FEWEST_QUADS")
+    return (max(-low, high), None) if flush < fewest_quads() else (stored, flush)
 
 
 def direct_claim(activation: int, low: int, high: int, odd: bool) -> Claim:
@@ -97,7 +93,7 @@ def direct_claim(activation: int, low: int, high: int, odd: bool) -> Claim:
 
 def direct_facts(activation: int) -> dict[str, bool]:
     """What is proved for AVX2 and all that is stored at once: as bytes, and as int16."""
-    most = max(w for w in range(1, 1 - INT8[0]) if flush_of(activation, w) >= _fewest_quads())
+    most = max(w for w in range(1, 1 - INT8[0]) if flush_of(activation, w) >= fewest_quads())
     return {**flush_facts(activation, most), **word_facts(activation, LARGEST)}
 
 

@@ -5,9 +5,6 @@
 /* A group's channels share vectors: with fewer, plain C is as good. */
 enum { FEWEST_CHANNELS = 4 };
 
-/* Bytes that are flushed after fewer quads take longer than int16. */
-enum { FEWEST_QUADS = 2 };
-
 /* w = scale s + shift. Returns the largest s in size; with a byte of its own, s = w. */
 static int32_t find_stored(const mgk_qconv *layer, direct *plan)
 {
@@ -32,7 +29,7 @@ static void choose_products(const mgk_qconv *layer, direct *plan)
     const int32_t a = layer->bipolar ? 2 : mgk_top_code(layer->activation_bits);
     plan->code_size = sizeof(uint8_t);
     plan->flush = quads_to_flush(a, find_stored(layer, plan));
-    if (X86_PATH == MGK_AVX2 && plan->flush < FEWEST_QUADS) {
+    if (X86_PATH == MGK_AVX2 && flush_often(plan->flush)) {
         plan->code_size = sizeof(int16_t);
         plan->flush = 0;
         plan->scale = 1;

@@ -7,7 +7,7 @@
 
 #include "qconv/x86/vector.h"
 
-enum { MOST_ROWS = 6, QUAD = 4 };
+enum { MOST_ROWS = 6, QUAD = 4, FEWEST_QUADS = 2 };
 
 /* A block of BLOCK_CHANNELS output channels, or the last ones in fewer vectors. */
 typedef struct products {
@@ -49,6 +49,12 @@ INLINE int32_t largest_weight(int32_t activation)
 INLINE size_t quads_to_flush(int32_t activation, int32_t weight)
 {
     return (size_t)(INT16_MAX / (2 * activation * weight));
+}
+
+/* Bytes that are flushed after so few quads take longer than int16. */
+INLINE int flush_often(size_t flush)
+{
+    return flush < FEWEST_QUADS;
 }
 
 #endif

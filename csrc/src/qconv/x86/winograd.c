@@ -4,6 +4,9 @@
 /* Bytes of V and M of a strip: with the weights of a block they stay in the second cache. */
 enum { STRIP_BYTES = 384 << 10, MOST_CHANNELS = 8192, LINE = 64 };
 
+/* With fewer input channels the direct kernel is faster than int16 here. */
+enum { FEWEST_WIDE = 16 };
+
 static int32_t larger(int32_t a, int32_t b)
 {
     return a > b ? a : b;
@@ -24,25 +27,41 @@ static int find_parts(winograd *plan, int32_t n, int32_t w)
     return plan->parts[1] == 1 && plan->parts[2] <= 2;
 }
 
+/* How V and U are stored. 0: the layer is none for this kernel. */
+static int choose_products(const mgk_qconv *layer, winograd *plan)
+{
+    const int32_t n = mgk_top_code(layer->activation_bits);
+    const int32_t w = larger(larger(layer->weight_high, -layer->weight_low), 1);
+    plan->code_size = sizeof(uint8_t);
+    plan->center = (uint8_t)(2 * n);
+    if (n <= 63 && find_parts(plan, n, w)) {
+        /* Y is four times the accumulator: 4 * 9 * 8192 channels * 63 * 21 stay below 2^31. */
+        return 1;
+    }
+    plan->code_size = sizeof(int16_t);
+    plan->center = 0;
+    plan->flush = 0;
+    plan->parts[0] = plan->parts[1] = plan->parts[2] = 1;
+    /* |V| <= 4 * 255 and |U| <= 9 * 255 are int16; sums are modulo 2^32, and 4 times the accumulator fits 32 bits. */
+    return X86_PATH == MGK_AVX2 && flush_often(quads_to_flush(n, w)) && layer->conv.in_channels >= FEWEST_WIDE &&
+           layer->sum_low >= INT32_MIN / 4 && layer->sum_high <= INT32_MAX / 4;
+}
+
 int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
 {
     const mgk_conv2d *c = &layer->conv;
-    const int32_t n = mgk_top_code(layer->activation_bits);
-    const int32_t w = larger(larger(layer->weight_high, -layer->weight_low), 1);
     if (layer->groups != 1 || layer->bipolar || c->kernel_height != 3 || c->kernel_width != 3 || c->stride_y != 1 ||
-        c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels > MOST_CHANNELS || n > 63 ||
-        !find_parts(plan, n, w)) {
+        c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels > MOST_CHANNELS ||
+        !choose_products(layer, plan)) {
         return 0;
     }
-    /* Y is four times the accumulator: 4 * 9 * 8192 channels * 63 * 21 stay below 2^31. */
-    plan->channels = mgk_round_up(c->in_channels, CHUNK);
-    plan->quads = (c->in_channels + QUAD - 1) / QUAD;
-    plan->center = (uint8_t)(2 * n);
+    plan->tile_size = mgk_round_up(c->in_channels, CHUNK) * plan->code_size;
+    plan->quads = (c->in_channels * plan->code_size + QUAD - 1) / QUAD;
     plan->odd_y = layer->geometry.out_height % 2 != 0;
     plan->odd_x = layer->geometry.out_width % 2 != 0;
     plan->tiles_y = layer->geometry.out_height / 2 + (size_t)plan->odd_y;
     plan->tiles_x = layer->geometry.out_width / 2 + (size_t)plan->odd_x;
-    const size_t tile = POSITIONS * (plan->channels + BLOCK_CHANNELS * sizeof(int32_t));
+    const size_t tile = POSITIONS * (plan->tile_size + BLOCK_CHANNELS * sizeof(int32_t));
     plan->rows = STRIP_BYTES / tile / plan->tiles_x;
     plan->rows = plan->rows == 0 ? 1 : plan->rows > plan->tiles_y ? plan->tiles_y : plan->rows;
     /* as many strips, of about the same height */
@@ -51,7 +70,7 @@ int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
     /* A line of the cache more, or positions would fall on the same lines of it. */
     plan->v_pitch = plan->rows * plan->tiles_x;
     plan->m_pitch = plan->v_pitch;
-    return mgk_multiply(&plan->v_pitch, plan->channels) && mgk_add(&plan->v_pitch, 2 * LINE - 1) &&
+    return mgk_multiply(&plan->v_pitch, plan->tile_size) && mgk_add(&plan->v_pitch, 2 * LINE - 1) &&
            (plan->v_pitch = plan->v_pitch / LINE * LINE) != 0 && mgk_multiply(&plan->m_pitch, BLOCK_CHANNELS) &&
            mgk_add(&plan->m_pitch, LINE / sizeof(int32_t));
 }
@@ -98,7 +117,7 @@ static void multiply_strip(const winograd *plan, const strip *s, size_t vectors,
             const size_t rows = next_rows(tiles - tile);
             const uint8_t *row[MOST_ROWS];
             for (size_t r = 0; r < rows; r++) {
-                row[r] = v + (tile + r) * plan->channels;
+                row[r] = v + (tile + r) * plan->tile_size;
             }
             X86(products)(&job, rows, vectors, row, m + tile * pitch);
             tile += rows;

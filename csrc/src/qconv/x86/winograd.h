@@ -11,6 +11,8 @@
  * |U| <= 4 w at the corners, 6 w beside them, 9 w in the middle: beyond a byte it is a sum of parts, each of which is
  * multiplied.
  *
+ * Beyond that AVX2 has V and U as int16, which hold them as they are: nothing is added to V, and U has one part.
+ *
  * Prepared weights: [block of output channels][position]: sums to start from, int32 (channels of the block); weights as
  * in products.h, a run for each part. Input channels are padded to QUAD with weights of zero. */
 #ifndef MGK_QCONV_X86_WINOGRAD_H
@@ -23,16 +25,17 @@ enum { POSITIONS = 16, CHUNK = 16, FULL_POSITION = 5 };
 /* Tiles are 2x2 outputs; some rows of them are computed together. Where the output's height (width) is odd, the last
  * row (column) of tiles needs no positions of row (column) 3: they are left out. */
 typedef struct winograd {
-    size_t channels; /* input channels, padded to CHUNK: bytes of a tile at one position */
-    size_t quads;    /* that are multiplied */
+    size_t code_size; /* of V and U: 1, or 2 for int16 */
+    size_t tile_size; /* bytes of a tile's V at one position: input channels, padded to CHUNK */
+    size_t quads;     /* that are multiplied */
     size_t tiles_y, tiles_x;
     int odd_y, odd_x; /* are the output's height and width odd */
     size_t rows;      /* rows of tiles that are computed together */
     size_t v_pitch;   /* bytes from a position's V to the next one's */
     size_t m_pitch;   /* int32 from a position's M to the next one's */
     int32_t parts[3]; /* that U is a sum of, by how many of a position's row and column are middle ones */
-    uint8_t center;   /* 2 N */
-    size_t flush;
+    uint8_t center;   /* 2 N; 0 with int16 */
+    size_t flush;     /* 0 with int16 */
 } winograd;
 
 /* What is computed together: rows of tiles, and how many there are in rows and columns 0 to 2 and 3 of positions. */

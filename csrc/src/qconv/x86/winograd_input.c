@@ -1,4 +1,4 @@
-/* V of a strip: additions of bytes modulo 2^8, whose results are bytes again; winograd.h has the bounds. */
+/* V of a strip: additions modulo 2^8, whose results are bytes again, or of int16; winograd.h has the bounds. */
 #include "qconv/x86/winograd.h"
 
 /* Where the codes of a tile are, channels last; outside of the image the zero codes. */
@@ -6,69 +6,90 @@ typedef struct patch {
     const uint8_t *codes[4][4];
 } patch;
 
-/* Transforms the channels from c on, a vector of `bytes` of them. v: of position 0, a tile's channel c. */
-#define DEFINE_TRANSFORM(bytes)                                                                                  \
-    typedef uint8_t bytes_##bytes __attribute__((vector_size(bytes)));                                           \
-    typedef uint8_t unaligned_##bytes __attribute__((vector_size(bytes), aligned(1), may_alias));                \
-    static void transform_##bytes(const patch *from, size_t c, const winograd *plan, const size_t at[POSITIONS], \
-                                  uint8_t *v)                                                                    \
-    {                                                                                                            \
-        const bytes_##bytes none = {0};                                                                          \
-        bytes_##bytes r[4][4];                                                                                   \
-        for (int x = 0; x < 4; x++) {                                                                            \
-            const bytes_##bytes d0 = *(const unaligned_##bytes *)(from->codes[0][x] + c);                        \
-            const bytes_##bytes d1 = *(const unaligned_##bytes *)(from->codes[1][x] + c);                        \
-            const bytes_##bytes d2 = *(const unaligned_##bytes *)(from->codes[2][x] + c);                        \
-            const bytes_##bytes d3 = *(const unaligned_##bytes *)(from->codes[3][x] + c);                        \
-            r[0][x] = d0 - d2;                                                                                   \
-            r[1][x] = d1 + d2;                                                                                   \
-            r[2][x] = d2 - d1;                                                                                   \
-            r[3][x] = d1 - d3;                                                                                   \
-        }                                                                                                        \
-        for (int y = 0; y < 4; y++) {                                                                            \
-            const bytes_##bytes center = none + plan->center;                                                    \
-            *(unaligned_##bytes *)(v + at[4 * y] + c) = r[y][0] - r[y][2] + center;                              \
-            *(unaligned_##bytes *)(v + at[4 * y + 1] + c) = r[y][1] + r[y][2] + (y == 1 ? none : center);        \
-            *(unaligned_##bytes *)(v + at[4 * y + 2] + c) = r[y][2] - r[y][1] + center;                          \
-            *(unaligned_##bytes *)(v + at[4 * y + 3] + c) = r[y][1] - r[y][3] + center;                          \
-        }                                                                                                        \
+/* Transforms the channels from c on, a vector of so many of them, as elements of a type. v: of position 0, a tile's
+ * channel 0. */
+#define DEFINE_TRANSFORM(channels, element)                                                                       \
+    typedef element element##_##channels __attribute__((vector_size(channels * sizeof(element))));                \
+    typedef uint8_t codes_##element##_##channels __attribute__((vector_size(channels), aligned(1), may_alias));   \
+    typedef element stored_##element##_##channels                                                                 \
+        __attribute__((vector_size(channels * sizeof(element)), aligned(1), may_alias));                          \
+    INLINE element##_##channels load_##element##_##channels(const uint8_t *codes)                                 \
+    {                                                                                                             \
+        return __builtin_convertvector(*(const codes_##element##_##channels *)codes, element##_##channels);       \
+    }                                                                                                             \
+    static void transform_##element##_##channels(const patch *from, size_t c, const winograd *plan,               \
+                                                 const size_t at[POSITIONS], uint8_t *v)                          \
+    {                                                                                                             \
+        const element##_##channels none = {0};                                                                    \
+        element##_##channels r[4][4];                                                                             \
+        for (int x = 0; x < 4; x++) {                                                                             \
+            const element##_##channels d0 = load_##element##_##channels(from->codes[0][x] + c);                   \
+            const element##_##channels d1 = load_##element##_##channels(from->codes[1][x] + c);                   \
+            const element##_##channels d2 = load_##element##_##channels(from->codes[2][x] + c);                   \
+            const element##_##channels d3 = load_##element##_##channels(from->codes[3][x] + c);                   \
+            r[0][x] = d0 - d2;                                                                                    \
+            r[1][x] = d1 + d2;                                                                                    \
+            r[2][x] = d2 - d1;                                                                                    \
+            r[3][x] = d1 - d3;                                                                                    \
+        }                                                                                                         \
+        v += c * sizeof(element);                                                                                 \
+        for (int y = 0; y < 4; y++) {                                                                             \
+            const element##_##channels center = none + plan->center;                                              \
+            *(stored_##element##_##channels *)(v + at[4 * y]) = r[y][0] - r[y][2] + center;                       \
+            *(stored_##element##_##channels *)(v + at[4 * y + 1]) = r[y][1] + r[y][2] + (y == 1 ? none : center); \
+            *(stored_##element##_##channels *)(v + at[4 * y + 2]) = r[y][2] - r[y][1] + center;                   \
+            *(stored_##element##_##channels *)(v + at[4 * y + 3]) = r[y][1] - r[y][3] + center;                   \
+        }                                                                                                         \
     }
 
-DEFINE_TRANSFORM(16)
-DEFINE_TRANSFORM(32)
+DEFINE_TRANSFORM(16, uint8_t)
+DEFINE_TRANSFORM(32, uint8_t)
 #if MGK_X86 == 6
-DEFINE_TRANSFORM(64)
+DEFINE_TRANSFORM(64, uint8_t)
+#else
+DEFINE_TRANSFORM(16, int16_t)
 #endif
+
+static void transform_chunk(const patch *from, size_t c, const winograd *plan, const size_t at[POSITIONS], uint8_t *v)
+{
+#if MGK_X86 == 2
+    if (plan->code_size == sizeof(int16_t)) {
+        transform_int16_t_16(from, c, plan, at, v);
+        return;
+    }
+#endif
+    transform_uint8_t_16(from, c, plan, at, v);
+}
 
 /* The last channels, fewer than CHUNK, with zeros behind them. */
 static void transform_rest(const patch *from, size_t c, size_t channels, const winograd *plan,
                            const size_t at[POSITIONS], uint8_t *v)
 {
     uint8_t rest[POSITIONS][CHUNK] = {{0}};
-    size_t begin[POSITIONS];
     patch copied;
     for (size_t i = 0; i < POSITIONS; i++) {
         memcpy(rest[i], from->codes[i / 4][i % 4] + c, channels);
         copied.codes[i / 4][i % 4] = rest[i];
-        begin[i] = at[i] + c;
     }
-    transform_16(&copied, 0, plan, begin, v);
+    transform_chunk(&copied, 0, plan, at, v + c * plan->code_size);
 }
 
 static void transform_tile(const patch *from, size_t channels, const winograd *plan, const size_t at[POSITIONS],
                            uint8_t *v)
 {
     size_t c = 0;
+    if (plan->code_size == sizeof(uint8_t)) {
 #if MGK_X86 == 6
-    for (; channels - c >= 64; c += 64) {
-        transform_64(from, c, plan, at, v);
-    }
+        for (; channels - c >= 64; c += 64) {
+            transform_uint8_t_64(from, c, plan, at, v);
+        }
 #endif
-    for (; channels - c >= 32; c += 32) {
-        transform_32(from, c, plan, at, v);
+        for (; channels - c >= 32; c += 32) {
+            transform_uint8_t_32(from, c, plan, at, v);
+        }
     }
     for (; channels - c >= CHUNK; c += CHUNK) {
-        transform_16(from, c, plan, at, v);
+        transform_chunk(from, c, plan, at, v);
     }
     if (c < channels) {
         transform_rest(from, c, channels - c, plan, at, v);
@@ -91,7 +112,7 @@ void X86(winograd_input)(const mgk_qconv_run *run, const winograd *plan, const s
                     /* What a position leaves out goes to its first tile, which comes again or does not count: the
                      * rows and columns that are left out are the last ones. */
                     at[4 * i + j] =
-                        (4 * i + j) * plan->v_pitch + (y * position_columns(s, 4 * i + j) + x) * plan->channels;
+                        (4 * i + j) * plan->v_pitch + (y * position_columns(s, 4 * i + j) + x) * plan->tile_size;
                 }
             }
             transform_tile(&from, c->in_channels, plan, at, v);

@@ -50,7 +50,7 @@ static void prepare_channel(const mgk_qconv_weights *weights, const winograd *pl
                             size_t vectors, uint8_t *block)
 {
     const size_t channels = vectors * LANES;
-    int32_t start[POSITIONS] = {0};
+    uint32_t start[POSITIONS] = {0}; /* modulo 2^32, as all sums are */
     for (size_t i = 0; i < weights->layer->conv.in_channels; i++) {
         int32_t u[POSITIONS];
         transform(weights, out_channel, i, u);
@@ -60,11 +60,14 @@ static void prepare_channel(const mgk_qconv_weights *weights, const winograd *pl
             for (int32_t part = 0; part < parts; part++) {
                 /* their sum is U, each at most |U| / parts in size, rounded up */
                 const int32_t share = u[position] * (part + 1) / parts - u[position] * part / parts;
-                const size_t quad = (size_t)part * plan->quads + i / QUAD;
-                to[(quad * channels + lane) * QUAD + i % QUAD] = (uint8_t)share;
+                const size_t byte = i * plan->code_size;
+                const size_t quad = (size_t)part * plan->quads + byte / QUAD;
+                /* all of it, or the first bytes, which are the low ones */
+                memcpy(to + (quad * channels + lane) * QUAD + byte % QUAD, &share, plan->code_size);
             }
             to += position_size(plan, position, channels);
-            start[position] -= u[position] * (position == FULL_POSITION ? 4 * weights->zero[i] : plan->center);
+            start[position] -=
+                (uint32_t)(u[position] * (position == FULL_POSITION ? 4 * weights->zero[i] : plan->center));
         }
     }
     for (size_t position = 0; position < POSITIONS; position++) {
