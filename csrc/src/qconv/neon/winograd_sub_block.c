@@ -64,6 +64,16 @@ static void multiply_groups(const sub_block *s, size_t position, const int8_t *w
     multiply(&s->j->plan, &product, schedule, position);
 }
 
+/* The schedule that is stored; where the prepared layer was damaged since, and no such weights have it, the safe one. */
+static unsigned find_schedule(const sub_block *s, size_t position, unsigned stored)
+{
+    const unsigned safe = s->j->plan.safe[mgk_winograd_class(position)];
+    const int is_known = stored == safe || stored == WINOGRAD_WIDE_SCHEDULE ||
+                         (stored < WINOGRAD_SCHEDULES && s->lanes == WINOGRAD_LANES &&
+                          s->pairs % mgk_winograd_schedules[stored].pairs == 0);
+    return is_known ? stored : safe;
+}
+
 /* One position, of the groups that need it. */
 static void multiply_position(const sub_block *s, size_t position, const int8_t *w, unsigned schedule)
 {
@@ -105,7 +115,7 @@ void mgk_winograd_run_sub_block(const winograd_job *j, const int8_t *weights, co
         s.first_channel = raw->chunk * j->plan.chunk;
         s.pairs = channels / 2;
         for (size_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-            multiply_position(&s, position, weights, *schedules++);
+            multiply_position(&s, position, weights, find_schedule(&s, position, *schedules++));
             weights += channels * raw->lanes;
         }
         mgk_winograd_output(&j->plan, s.m, (const winograd_tile *)(void *)(workspace + j->at.list) + first, tiles,
