@@ -242,7 +242,8 @@ typedef struct mgk_qconv2d {
     int flush_from_weights; /* 1: kernels may rely on bounds that hold for these weights only */
 } mgk_qconv2d;
 
-/* A prepared layer holds all that running it reads; it may be moved, and is for the build that made it. Prepared layers
+/* A prepared layer holds all that running it reads; it may be moved, and is for the build that made it. If its beginning
+ * was damaged it is MGK_BAD_VALUE; if what follows was, the output is wrong. Prepared layers
  * and workspaces of this part begin at multiples of MGK_ALIGNMENT (as malloc's do). A path takes the kernels of the
  * paths it includes too: I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
  * packed: layout 1, a row for each output channel, of the input channels of its group. Sizes are 0 on any error. */
@@ -294,14 +295,15 @@ MGK_API mgk_status mgk_sum_windows(const mgk_conv2d *window, const uint8_t *code
 /* sums[i] = a[i] + b[i]; MGK_OVERFLOW, and nothing written, if one of them is no int16: nothing saturates. */
 MGK_API mgk_status mgk_add_i16(const int16_t *a, const int16_t *b, size_t count, int16_t *sums);
 
-/* logits[image, o] = bias[o] + sum of weights[o, i] * x[image, i]; MGK_OVERFLOW if these weights allow a sum, or part
- * of one, beyond int32. */
+/* logits[image, o] = bias[o] + sum of weights[o, i] * x[image, i]; MGK_OVERFLOW if for some o the size of its bias and
+ * 255 or 2^15 times the sizes of its weights add up to more than 2^31 - 1, whatever their signs. */
 MGK_API mgk_status mgk_linear_u8(const uint8_t *x, size_t images, size_t in_features, size_t out_features,
                                  const int8_t *weights, const int32_t *bias, int32_t *logits);
 MGK_API mgk_status mgk_linear_i16(const int16_t *x, size_t images, size_t in_features, size_t out_features,
                                   const int8_t *weights, const int32_t *bias, int32_t *logits);
 
-/* The same with the odd integers 2 j - (2^weight_bits - 1) as weights, unpacked codes (out, in); 0 <= x <= x_max. */
+/* The same with the odd integers 2 j - (2^weight_bits - 1) as weights, unpacked codes (out, in); 0 <= x <= x_max.
+ * MGK_OVERFLOW if largest size of a bias + in_features * (2^weight_bits - 1) * x_max is more than 2^31 - 1. */
 MGK_API mgk_status mgk_qlinear(const int32_t *x, int32_t x_max, size_t images, size_t in_features, size_t out_features,
                                unsigned weight_bits, const uint8_t *weight_codes, const int32_t *bias, int32_t *logits);
 
