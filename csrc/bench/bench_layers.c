@@ -206,5 +206,9 @@ int main(int count, char **arguments)
     printf("layer=%lux%lu/%lu,%lu,%lu@%lu bits=%s macs=%lu iterations=%lu\n", (unsigned long)kernel,
            (unsigned long)kernel, (unsigned long)stride, (unsigned long)in, (unsigned long)out, (unsigned long)size,
            arguments[6], (unsigned long)(terms * outputs), (unsigned long)iterations);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "bench_layers: the result cannot be written\n");
+        return EXIT_FAILURE;
+    }
     return EXIT_SUCCESS;
 }

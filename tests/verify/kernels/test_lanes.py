@@ -1,6 +1,8 @@
 """The proofs of lanes: they hold, and can fail."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,13 @@ from verify.kernels.lanes.winograd import claims, transformed_ranges, x_bound, x
 def test_everything_is_proved(capsys: pytest.CaptureFixture[str]) -> None:
     assert main() == 0
     assert "NOT" not in capsys.readouterr().out
+
+
+def test_the_command_takes_no_arguments() -> None:
+    command = [sys.executable, "-m", "verify.kernels.lanes", "direct"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unrecognized arguments: direct" in done.stderr
 
 
 def test_two_bits_are_those_of_the_kernel() -> None:

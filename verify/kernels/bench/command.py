@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from minigrad.checkpoint import check_writable, write_atomically
 from minigrad.errors import InputError
 from verify.kernels.bench.count import COUNTED_PATHS, Cell, count_layer
 from verify.kernels.bench.layers import DEFAULT_WIDTHS, Layer, Width, select
@@ -66,8 +67,8 @@ def bench_kernels(
     if plot is not None and plot.suffix not in _PLOTS:
         raise InputError(f"--plot: expected a file ending in {', '.join(_PLOTS)}, got {plot}")
     for file in (json, plot):
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"{file}: no such folder {file.parent}")
+        if file is not None:
+            check_writable(file)
 
     record = Record(tools=tools())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -93,7 +94,7 @@ def bench_kernels(
     if plot is not None:
         from verify.kernels.bench.plot import draw  # matplotlib takes its time
 
-        plot.write_bytes(draw(record, plot.suffix[1:]))
+        write_atomically(plot, draw(record, plot.suffix[1:]))
         console.print(f"plot: {plot}", soft_wrap=True)
     return record.passed
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minigrad.checkpoint import write_atomically
 from minigrad.errors import InputError
 from verify.kernels.bench.count import Cell
 from verify.kernels.bench.instructions import Count
@@ -83,7 +84,7 @@ def write_record(record: Record, path: Path) -> None:
         "timings": [_of_timing(timing) for timing in record.timings],
     }
     parts = [f'  "{key}": {_lines(value)}' for key, value in content.items()]
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    write_atomically(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
 
 
 def _lines(value: Any) -> str:

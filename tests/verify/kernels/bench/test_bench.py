@@ -191,7 +191,8 @@ def test_a_wrong_bit_fails_the_command(cross: None, monkeypatch: pytest.MonkeyPa
         (["--paths", "avx2"], "--paths: 'avx2' is not one of scalar, neon, dotprod, i8mm"),
         (["--processes", "0"], "--processes: expected at least 1"),
         (["--plot", "a.txt"], "--plot: expected a file ending in"),
-        (["--json", "/nowhere/a.json"], "no such folder"),
+        (["--json", "/dev/null/a.json"], "/dev/null/a.json: cannot be written"),
+        (["--json", "."], ".: cannot be written: it is a folder"),
     ],
 )
 def test_bad_arguments(arguments: list[str], message: str) -> None:

@@ -141,6 +141,15 @@ def test_bench_layers_refuses(bench_layers: str, position: int, text: str, messa
     assert message in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_bench_layers_whose_result_is_lost_fails(bench_layers: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [bench_layers, "3", "1", "3", "3", "4", "2", "scalar", "1"], stdout=full, stderr=-1, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"bench_layers: the result cannot be written\n")
+
+
 def test_bench_layers_tells_its_usage(bench_layers: str) -> None:
     done = subprocess.run([bench_layers, "3"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
