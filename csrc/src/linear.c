@@ -52,42 +52,26 @@ static mgk_status check(const linear *l, const void *x, size_t element, int64_t 
     return sums_fit(l, x_max) ? MGK_OK : MGK_OVERFLOW;
 }
 
-mgk_status mgk_linear_u8(const uint8_t *x, size_t images, size_t in_features, size_t out_features,
-                         const int8_t *weights, const int32_t *bias, int32_t *logits)
-{
-    const linear l = {images, in_features, out_features, weights, bias, logits};
-    const mgk_status status = check(&l, x, sizeof *x, UINT8_MAX);
-    if (status != MGK_OK) {
-        return status;
+#define DEFINE_LINEAR(name, type, x_max)                                                                \
+    mgk_status mgk_linear_##name(const type *x, size_t images, size_t in_features, size_t out_features, \
+                                 const int8_t *weights, const int32_t *bias, int32_t *logits)           \
+    {                                                                                                   \
+        const linear l = {images, in_features, out_features, weights, bias, logits};                    \
+        const mgk_status status = check(&l, x, sizeof *x, x_max);                                       \
+        if (status != MGK_OK) {                                                                         \
+            return status;                                                                              \
+        }                                                                                               \
+        for (size_t image = 0; image < images; image++) {                                               \
+            for (size_t o = 0; o < out_features; o++) {                                                 \
+                int32_t sum = bias[o];                                                                  \
+                for (size_t i = 0; i < in_features; i++) {                                              \
+                    sum += weights[o * in_features + i] * x[image * in_features + i];                   \
+                }                                                                                       \
+                logits[image * out_features + o] = sum;                                                 \
+            }                                                                                           \
+        }                                                                                               \
+        return MGK_OK;                                                                                  \
     }
-    for (size_t image = 0; image < images; image++) {
-        for (size_t o = 0; o < out_features; o++) {
-            int32_t sum = bias[o];
-            for (size_t i = 0; i < in_features; i++) {
-                sum += weights[o * in_features + i] * x[image * in_features + i];
-            }
-            logits[image * out_features + o] = sum;
-        }
-    }
-    return MGK_OK;
-}
 
-mgk_status mgk_linear_i16(const int16_t *x, size_t images, size_t in_features, size_t out_features,
-                          const int8_t *weights, const int32_t *bias, int32_t *logits)
-{
-    const linear l = {images, in_features, out_features, weights, bias, logits};
-    const mgk_status status = check(&l, x, sizeof *x, -(int64_t)INT16_MIN);
-    if (status != MGK_OK) {
-        return status;
-    }
-    for (size_t image = 0; image < images; image++) {
-        for (size_t o = 0; o < out_features; o++) {
-            int32_t sum = bias[o];
-            for (size_t i = 0; i < in_features; i++) {
-                sum += weights[o * in_features + i] * x[image * in_features + i];
-            }
-            logits[image * out_features + o] = sum;
-        }
-    }
-    return MGK_OK;
-}
+DEFINE_LINEAR(u8, uint8_t, UINT8_MAX)
+DEFINE_LINEAR(i16, int16_t, -(int64_t)INT16_MIN)
