@@ -133,8 +133,39 @@ def gradients(
         raise typer.Exit(1)
 
 
-@measure.command()
-def kernels(
+@prove.command("kernels")
+def prove_kernels(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Kernels; all by default.")] = None,
+    machines: Annotated[
+        str,
+        typer.Option(
+            help="Of native, aarch64, qemu-aarch64, qemu-arm, qemu-riscv64, qemu-s390x; all there are by default."
+        ),
+    ] = "",
+    layers: Annotated[int, typer.Option(help="Layers to draw for each machine.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the layers.")] = 0,
+    processes: Annotated[int, typer.Option(help="Parts of the work at a time.")] = 2,
+    library: Annotated[Path | None, typer.Option(help="Your own build of csrc for AArch64 (.so).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold every kernel, on every machine there is, against the reference: bit for bit, on drawn and worst layers."""
+    from verify.kernels.command import verify_kernels
+
+    if not verify_kernels(
+        names or [],
+        machines=machines,
+        layers=layers,
+        seed=seed,
+        processes=processes,
+        library=library,
+        as_json=as_json,
+        console=Console(),
+    ):
+        raise typer.Exit(1)
+
+
+@measure.command("kernels")
+def bench_kernels(
     layers: Annotated[str, typer.Option(help='Parts of names, such as "3x3,@56"; all by default.')] = "",
     bits: Annotated[
         str, typer.Option(help="Such as 2,4x8,1b,2w (activations x weights, bipolar, flush counts from the weights).")
@@ -148,9 +179,9 @@ def kernels(
     processes: Annotated[int, typer.Option(help="Layers counted at a time.")] = 2,
 ) -> None:
     """Integer layers: instructions per MAC on AArch64, exact counts beside other libraries', every bit compared."""
-    from verify.kernels.bench.command import bench_kernels
+    from verify.kernels.bench.command import bench_kernels as run
 
-    if not bench_kernels(
+    if not run(
         layers=layers,
         bits=bits,
         paths=paths,
