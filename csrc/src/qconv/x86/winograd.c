@@ -4,8 +4,8 @@
 /* Bytes of V and M of a strip: with the weights of a block they stay in the second cache. */
 enum { STRIP_BYTES = 384 << 10, MOST_CHANNELS = 8192, LINE = 64 };
 
-/* With fewer input channels the direct kernel is faster than int16 here. */
-enum { FEWEST_WIDE = 16 };
+/* With fewer input channels the direct kernel is faster: there is less to multiply than to transform. */
+enum { FEWEST_CHANNELS = 24 };
 
 static int32_t larger(int32_t a, int32_t b)
 {
@@ -43,16 +43,16 @@ static int choose_products(const mgk_qconv *layer, winograd *plan)
     plan->flush = 0;
     plan->parts[0] = plan->parts[1] = plan->parts[2] = 1;
     /* |V| <= 4 * 255 and |U| <= 9 * 255 are int16; sums are modulo 2^32, and 4 times the accumulator fits 32 bits. */
-    return X86_PATH == MGK_AVX2 && flush_often(quads_to_flush(n, w)) && layer->conv.in_channels >= FEWEST_WIDE &&
-           layer->sum_low >= INT32_MIN / 4 && layer->sum_high <= INT32_MAX / 4;
+    return X86_PATH == MGK_AVX2 && flush_often(quads_to_flush(n, w)) && layer->sum_low >= INT32_MIN / 4 &&
+           layer->sum_high <= INT32_MAX / 4;
 }
 
 int X86(winograd_plan)(const mgk_qconv *layer, winograd *plan)
 {
     const mgk_conv2d *c = &layer->conv;
     if (layer->groups != 1 || layer->bipolar || c->kernel_height != 3 || c->kernel_width != 3 || c->stride_y != 1 ||
-        c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels > MOST_CHANNELS ||
-        !choose_products(layer, plan)) {
+        c->stride_x != 1 || c->dilation_y != 1 || c->dilation_x != 1 || c->in_channels < FEWEST_CHANNELS ||
+        c->in_channels > MOST_CHANNELS || !choose_products(layer, plan)) {
         return 0;
     }
     plan->tile_size = mgk_round_up(c->in_channels, CHUNK) * plan->code_size;
