@@ -32,11 +32,15 @@ KERNELS = {
     "neon-pairs": ("neon", "4 bits", "two 8-bit products before a flush"),
     "neon-smlal": ("neon", "up to 8 bits", "16-bit products, 32-bit sums"),
     "neon-depthwise": ("neon", "depthwise, up to 8 bits", "the narrowest lanes that hold a sum"),
-    "vnni-winograd": ("vnni", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) on VPDPBUSD"),
+    "vnni-winograd": (
+        "vnni",
+        "3x3 with stride 1, 24 input channels and more, up to 4 bits",
+        "exact Winograd F(2, 3) on VPDPBUSD",
+    ),
     "vnni-direct": ("vnni", "up to 8 bits", "VPDPBUSD: 16 sums of 4 products an instruction"),
     "avx2-winograd": (
         "avx2",
-        "3x3 with stride 1, up to 8 bits",
+        "3x3 with stride 1, 24 input channels and more, up to 8 bits",
         "exact Winograd F(2, 3) on VPMADDUBSW, or on VPMADDWD with 16-bit operands",
     ),
     "avx2-direct": (
