@@ -65,6 +65,13 @@ MGK_MISSING uint64x2_t mgk_vceqq_s64(int64x2_t a, int64x2_t b)
     return vreinterpretq_u64_u32(vandq_u32(halves, vrev64q_u32(halves))); /* both halves of a lane */
 }
 
+/* ---------------------------------------------------------------- by a lane of 8 */
+
+#undef vmulq_laneq_s16
+#define vmulq_laneq_s16(a, v, lane) vmulq_n_s16(a, vgetq_lane_s16(v, lane))
+#undef vmlaq_laneq_s16
+#define vmlaq_laneq_s16(sum, a, v, lane) vmlaq_n_s16(sum, a, vgetq_lane_s16(v, lane))
+
 /* ---------------------------------------------------------------- across lanes */
 
 #undef vpaddq_s16
@@ -154,6 +161,14 @@ MGK_MISSING void mgk_vst4q_s64(int64_t *p, int64x2x4_t v)
 MGK_MISSING int8x16x4_t mgk_vld1q_s8_x4(const int8_t *p)
 {
     const int8x16x4_t all = {{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}};
+    return all;
+}
+
+#undef vld1q_s16_x4
+#define vld1q_s16_x4 mgk_vld1q_s16_x4
+MGK_MISSING int16x8x4_t mgk_vld1q_s16_x4(const int16_t *p)
+{
+    const int16x8x4_t all = {{vld1q_s16(p), vld1q_s16(p + 8), vld1q_s16(p + 16), vld1q_s16(p + 24)}};
     return all;
 }
 

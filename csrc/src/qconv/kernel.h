@@ -87,6 +87,7 @@ extern const mgk_qconv_kernel mgk_qconv_i8mm_direct;
 #endif
 #if MGK_HAS_NEON
 extern const mgk_qconv_kernel mgk_qconv_neon_bits;
+extern const mgk_qconv_kernel mgk_qconv_neon_modular;
 extern const mgk_qconv_kernel mgk_qconv_neon_winograd;
 extern const mgk_qconv_kernel mgk_qconv_neon_polyphase;
 extern const mgk_qconv_kernel mgk_qconv_neon_mla;

@@ -20,11 +20,11 @@ static const mgk_qconv_kernel *const kernels[] = {
     &mgk_qconv_dotprod_direct,
 #endif
 #if MGK_HAS_NEON
-    &mgk_qconv_neon_winograd,    &mgk_qconv_neon_mla,    &mgk_qconv_neon_pairs,    &mgk_qconv_neon_smlal,
-    &mgk_qconv_neon_depthwise,
+    &mgk_qconv_neon_modular,     &mgk_qconv_neon_winograd,  &mgk_qconv_neon_mla,      &mgk_qconv_neon_pairs,
+    &mgk_qconv_neon_smlal,       &mgk_qconv_neon_depthwise,
 #endif
 #if defined(__x86_64__)
-    &mgk_qconv_winograd_vnni,    &mgk_qconv_direct_vnni, &mgk_qconv_winograd_avx2, &mgk_qconv_direct_avx2,
+    &mgk_qconv_winograd_vnni,    &mgk_qconv_direct_vnni,    &mgk_qconv_winograd_avx2, &mgk_qconv_direct_avx2,
 #endif
     &mgk_qconv_scalar,
 };

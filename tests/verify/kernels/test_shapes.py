@@ -20,14 +20,15 @@ SIZES = ((1, 1), (2, 2), (3, 9), (4, 4), (5, 8), (9, 3), (8, 7), (6, 5))
 #: Kernel, stride.
 WINDOWS = ((3, 1), (3, 2), (1, 1), (1, 2), (5, 1))
 NAMES = (
-    "neon-bits", "dotprod-winograd", "i8mm-direct", "neon-polyphase", "dotprod-direct", "neon-winograd", "neon-mla",
-    "neon-pairs", "neon-smlal", "neon-depthwise", "vnni-winograd", "vnni-direct", "avx2-winograd", "avx2-direct",
-    "scalar",
+    "neon-bits", "dotprod-winograd", "i8mm-direct", "neon-polyphase", "dotprod-direct", "neon-modular",
+    "neon-winograd", "neon-mla", "neon-pairs", "neon-smlal", "neon-depthwise", "vnni-winograd", "vnni-direct",
+    "avx2-winograd", "avx2-direct", "scalar",
 )  # fmt: skip
 #: Windows and bits of the kernels that take no others.
 LIMITED = {
     "neon-bits": (WINDOWS, (1,)),
     "neon-polyphase": (((3, 2),), (2,)),
+    "neon-modular": (((3, 1),), (2, 1, 3, 4)),
     **{f"{path}-winograd": (((3, 1),), (2, 1, 3, 4)) for path in ("neon", "dotprod", "vnni")},
     "avx2-winograd": (((3, 1),), (2, 1, 8, 3, 4)),
 }

@@ -27,6 +27,7 @@ KERNELS = {
     "i8mm-direct": ("i8mm", "up to 8 bits", "SMMLA: 2 by 2 sums of 8 products an instruction"),
     "neon-polyphase": ("neon", "3x3 with stride 2, 2 bits", "polyphase F(2, 2): 25 products for 36"),
     "dotprod-direct": ("dotprod", "up to 8 bits", "SDOT: 4 sums of 4 products an instruction"),
+    "neon-modular": ("neon", "3x3 with stride 1, up to 4 bits", "exact Winograd F(4, 3) modulo 2^16"),
     "neon-winograd": ("neon", "3x3 with stride 1, up to 4 bits", "exact Winograd F(2, 3) in lanes of 8 bits"),
     "neon-mla": ("neon", "up to 3 bits", "8-bit multiply-add, several products before a flush"),
     "neon-pairs": ("neon", "4 bits", "two 8-bit products before a flush"),
