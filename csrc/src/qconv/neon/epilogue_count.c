@@ -34,16 +34,33 @@ MGK_INLINE uint8x16_t upper_bytes(int16x8_t a_low, int16x8_t b_low, int16x8_t a_
 #endif
 }
 
-/* Codes of GROUP pixels; x[p] are the sums of channels 0 to 7 and 8 to 15. */
+/* One threshold; first: of all. */
+MGK_INLINE void count_level(const thresholds_16 t, const int first, int16x8_t x[GROUP][2], uint8x16_t code[GROUP])
+{
+    const int16x8_t low = vld1q_s16(t);
+    const int16x8_t high = vld1q_s16(t + LANES);
+    for (int p = 0; p < GROUP; p++) {
+        const uint8x16_t less = upper_bytes(low, x[p][0], high, x[p][1]);
+        code[p] = first ? vshrq_n_u8(less, 7) : vsraq_n_u8(code[p], less, 7);
+    }
+}
+
+/* Codes of GROUP pixels; x[p] are the sums of channels 0 to 7 and 8 to 15. Levels are 2^bits - 1. */
 MGK_INLINE void count_close(const size_t levels, const thresholds_16 *t, int16x8_t x[GROUP][2], uint8x16_t code[GROUP])
 {
-    for (size_t k = 0; k < levels; k++) {
-        const int16x8_t low = vld1q_s16(t[k]);
-        const int16x8_t high = vld1q_s16(t[k] + LANES);
-        for (int p = 0; p < GROUP; p++) {
-            const uint8x16_t less = upper_bytes(low, x[p][0], high, x[p][1]);
-            code[p] = k == 0 ? vshrq_n_u8(less, 7) : vsraq_n_u8(code[p], less, 7);
-        }
+    count_level(t[0], 1, x, code);
+    size_t k = 1;
+    for (size_t left = levels - 1; left >= 6; left -= 6) {
+        count_level(t[k], 0, x, code);
+        count_level(t[k + 1], 0, x, code);
+        count_level(t[k + 2], 0, x, code);
+        count_level(t[k + 3], 0, x, code);
+        count_level(t[k + 4], 0, x, code);
+        count_level(t[k + 5], 0, x, code);
+        k += 6;
+    }
+    for (; k < levels; k++) {
+        count_level(t[k], 0, x, code);
     }
 }
 

@@ -88,29 +88,65 @@ static void list_tiles(const modular *plan, block *b, modular_tile *list)
     b->wide_end = b->wide_begin + b->rows * plan->x.full;
 }
 
-/* Tiles begin to end of the sub-block, which is at `first` of the block, for one position. */
-static void multiply_tiles(const job *j, size_t first, size_t begin, size_t end, size_t position, size_t first_channel,
-                           modular_product *product)
+/* Tiles that are multiplied in one call: whole groups, or some tiles of one. */
+typedef struct piece {
+    size_t v, m; /* where they are, for position 0 */
+    size_t groups, tiles;
+} piece;
+typedef struct pieces {
+    piece all[3]; /* the end of a group, groups, the beginning of one */
+    size_t count;
+} pieces;
+
+/* Tiles begin to end of a sub-block that is at `first` of its block. */
+static void find_pieces(size_t first, size_t begin, size_t end, size_t stride, pieces *p)
 {
-    const int16_t *v = (const int16_t *)(void *)(j->run->workspace + j->at.v) +
-                       position * j->plan.channels * MODULAR_GROUP + first_channel * MODULAR_GROUP;
-    int16_t *m = (int16_t *)(void *)(j->run->workspace + j->at.m) + position * MODULAR_LANES;
+    p->count = 0;
     while (begin < end) {
+        piece *next = &p->all[p->count++];
         const size_t within = begin % MODULAR_GROUP;
         const size_t left = end - begin;
         const size_t most = MODULAR_GROUP - within;
-        product->v = v + (first + begin - within) / MODULAR_GROUP * product->stride + within;
-        product->m = m + begin * MODULAR_TILE;
-        product->tiles = left < most ? left : most;
-        product->groups = product->tiles == MODULAR_GROUP ? left / MODULAR_GROUP : 1;
-        mgk_modular_multiply(product);
-        begin += product->groups * product->tiles;
+        next->v = (first + begin - within) / MODULAR_GROUP * stride + within;
+        next->m = begin * MODULAR_TILE;
+        next->tiles = left < most ? left : most;
+        next->groups = next->tiles == MODULAR_GROUP ? left / MODULAR_GROUP : 1;
+        begin += next->groups * next->tiles;
     }
 }
 
 static size_t clip(size_t x, size_t first, size_t count)
 {
     return x <= first ? 0 : x - first < count ? x - first : count;
+}
+
+/* The products of all positions, of one block of output channels, one chunk, and the tiles of a sub-block. */
+static void multiply_chunk(const job *j, const pieces needed[2][2], const int16_t *weights, size_t lanes, size_t chunk)
+{
+    modular_product product;
+    product.step = j->plan.channels * MODULAR_GROUP;
+    product.stride = MODULAR_POSITIONS * product.step;
+    product.lanes = lanes;
+    product.channels = mgk_modular_chunk(&j->plan, chunk);
+    const int16_t *v = (const int16_t *)(void *)(j->run->workspace + j->at.v) + chunk * j->plan.chunk * MODULAR_GROUP;
+    int16_t *m = (int16_t *)(void *)(j->run->workspace + j->at.m);
+    for (size_t row = 0; row < MODULAR_SIDE; row++) {
+        for (size_t last = 0; last < 2; last++) { /* the last position of a row, after the others */
+            const pieces *p = &needed[row == MODULAR_SIDE - 1][last];
+            product.positions = last ? 1 : MODULAR_SIDE - 1;
+            product.w = weights;
+            for (const piece *part = p->all; part < p->all + p->count; part++) {
+                product.v = v + part->v;
+                product.m = m + part->m;
+                product.groups = part->groups;
+                product.tiles = part->tiles;
+                mgk_modular_multiply(&product);
+            }
+            v += product.positions * product.step;
+            m += product.positions * MODULAR_LANES;
+            weights += product.positions * product.channels * lanes;
+        }
+    }
 }
 
 /* Raw sums of one block of output channels and at most SUB_BLOCK tiles from `first` on. */
@@ -120,24 +156,19 @@ static void run_sub_block(const job *j, const block *b, const int16_t *weights, 
     const modular_tile *list = (const modular_tile *)(void *)(j->run->workspace + j->at.list) + first;
     const int16_t *sums = (const int16_t *)(void *)(j->run->workspace + j->at.sums);
     const size_t pitch = j->plan.chunks * MODULAR_OUTPUTS;
+    const size_t stride = MODULAR_GROUP * MODULAR_POSITIONS * j->plan.channels;
     const size_t tall = clip(b->tall, first, tiles);
     const size_t wide_begin = clip(b->wide_begin, first, tiles);
     const size_t wide_end = clip(b->wide_end, first, tiles);
     const int16_t *biases = raw->bias;
-    modular_product product;
-    product.stride = MODULAR_GROUP * MODULAR_POSITIONS * j->plan.channels;
-    product.lanes = raw->lanes;
+    pieces needed[2][2]; /* [last row of positions][last column] */
+    find_pieces(first, 0, tiles, stride, &needed[0][0]);
+    find_pieces(first, wide_begin, wide_end, stride, &needed[0][1]);
+    find_pieces(first, 0, tall, stride, &needed[1][0]);
+    find_pieces(first, wide_begin, wide_end < tall ? wide_end : tall, stride, &needed[1][1]);
     for (raw->chunk = 0; raw->chunk < j->plan.chunks; raw->chunk++) {
-        product.channels = mgk_modular_chunk(&j->plan, raw->chunk);
-        for (size_t position = 0; position < MODULAR_POSITIONS; position++) {
-            const int last_row = position / MODULAR_SIDE == MODULAR_SIDE - 1;
-            const int last_column = position % MODULAR_SIDE == MODULAR_SIDE - 1;
-            const size_t end = last_row ? tall : tiles;
-            product.w = weights;
-            multiply_tiles(j, first, last_column ? wide_begin : 0, last_column && wide_end < end ? wide_end : end,
-                           position, raw->chunk * j->plan.chunk, &product);
-            weights += product.channels * raw->lanes;
-        }
+        multiply_chunk(j, (const pieces(*)[2])needed, weights, raw->lanes, raw->chunk);
+        weights += MODULAR_POSITIONS * mgk_modular_chunk(&j->plan, raw->chunk) * raw->lanes;
         mgk_modular_output(&j->plan, (const int16_t *)(void *)(j->run->workspace + j->at.m), list, tiles,
                            sums + first * pitch + raw->chunk * MODULAR_OUTPUTS, pitch, raw);
         raw->bias += raw->lanes;

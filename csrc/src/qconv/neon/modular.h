@@ -108,14 +108,16 @@ void mgk_modular_input(const modular *plan, int bits, const modular_strip *strip
 /* 2 S of each output of a tile and chunk. */
 void mgk_modular_sums(const modular_strip *strip, const modular_tile *tile, size_t chunk, int16_t *sums);
 
-/* Products of one position: groups of 1 to 4 tiles times output channels, summed over the channels of a chunk, modulo
- * 2^16. v: [channel][GROUP] of the first group, `stride` from group to group; w: [channel][output channel]; m: sums,
- * [group][tile][output channel], MODULAR_TILE from tile to tile. */
+/* Products of some positions that follow each other: groups of 1 to 4 tiles times output channels, summed over the
+ * channels of a chunk, modulo 2^16. v: [channel][GROUP] of the first group, `stride` from group to group, `step` from
+ * position to position; w: [position][channel][output channel]; m: sums, [group][tile][output channel], MODULAR_TILE
+ * from tile to tile, MODULAR_LANES from position to position. */
 typedef struct modular_product {
     const int16_t *v;
-    size_t stride;
+    size_t stride, step;
     const int16_t *w;
     int16_t *m;
+    size_t positions;
     size_t channels; /* a multiple of UNIT */
     size_t groups;
     size_t tiles; /* 1 to 4 */

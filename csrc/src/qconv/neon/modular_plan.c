@@ -23,9 +23,6 @@ static int find_chunks(const mgk_qconv *layer, modular *plan)
     plan->chunks = (plan->channels + most - 1) / most;
     plan->chunk = mgk_round_up((plan->channels + plan->chunks - 1) / plan->chunks, MODULAR_UNIT);
     plan->chunks = (plan->channels + plan->chunk - 1) / plan->chunk;
-    if (plan->chunks > MOST_CHUNKS) {
-        return 0; /* so many output transforms are more than F(2, 3) saves */
-    }
     /* Rounding down makes a chunk's raw larger by a half at most. At most 32,766 / 16 a channel: 2^23 in all. */
     plan->raw_bound = bound * (int32_t)plan->channels / (plan->halved ? 2 : 4) + (int32_t)plan->chunks;
     plan->raw_bits = plan->raw_bound <= INT16_BOUND ? 16 : 32;
@@ -55,6 +52,9 @@ int mgk_modular_plan(const mgk_qconv *layer, modular *plan)
     plan->out_channels = mgk_round_up(c->out_channels, MODULAR_UNIT);
     if (plan->channels == 0 || plan->out_channels == 0 || !find_chunks(layer, plan)) {
         return 0;
+    }
+    if (plan->chunks > MOST_CHUNKS && layer->geometry.out_height % 2 == 0 && layer->geometry.out_width % 2 == 0) {
+        return 0; /* so many output transforms are more than what is saved where F(2, 3) has whole tiles */
     }
     const size_t row = MODULAR_POSITIONS * sizeof(int16_t) * plan->channels; /* of a tile */
     const size_t fit = MODULAR_BLOCK_BYTES / row / plan->x.tiles;

@@ -63,34 +63,44 @@ INLINE void multiply_steps(const int16_t **v, const int16_t **w, const int start
     STEP(a3, 4)
 }
 
-INLINE void multiply_groups(const modular_product *product, const int tiles, const int vectors)
+INLINE void multiply_group(const int16_t *v, const int16_t *w, int16_t *m, size_t channels, const int tiles,
+                           const int vectors)
 {
-    const int16_t *group_v = product->v;
-    int16_t *m = product->m;
-    for (size_t group = product->groups; group > 0; group--) {
-        const int16_t *v = group_v;
-        const int16_t *w = product->w;
-        int16x8_t sums[GROUP][MOST_VECTORS];
-        multiply_steps(&v, &w, 1, tiles, vectors, sums);
+    int16x8_t sums[GROUP][MOST_VECTORS];
+    multiply_steps(&v, &w, 1, tiles, vectors, sums);
+    multiply_steps(&v, &w, 0, tiles, vectors, sums);
+    for (size_t left = channels - 2 * STEPS; left > 0; left -= 2 * STEPS) {
         multiply_steps(&v, &w, 0, tiles, vectors, sums);
-        for (size_t left = product->channels - 2 * STEPS; left > 0; left -= 2 * STEPS) {
-            multiply_steps(&v, &w, 0, tiles, vectors, sums);
-            multiply_steps(&v, &w, 0, tiles, vectors, sums);
+        multiply_steps(&v, &w, 0, tiles, vectors, sums);
+    }
+    for (int t = 0; t < tiles; t++) {
+        for (int b = 0; b < vectors; b++) {
+            vst1q_s16(m + 8 * b, sums[t][b]);
         }
-        for (int t = 0; t < tiles; t++) {
-            for (int b = 0; b < vectors; b++) {
-                vst1q_s16(m + 8 * b, sums[t][b]);
-            }
-            m += MODULAR_TILE;
+        m += MODULAR_TILE;
+    }
+}
+
+/* All groups of a position before the next one: its weights stay in the first-level cache. */
+INLINE void multiply(const modular_product *product, const int tiles, const int vectors)
+{
+    const modular_product p = *product;
+    for (size_t position = 0; position < p.positions; position++) {
+        const int16_t *v = p.v + position * p.step;
+        const int16_t *w = p.w + position * p.channels * 8 * (size_t)vectors;
+        int16_t *m = p.m + position * MODULAR_LANES;
+        for (size_t group = p.groups; group > 0; group--) {
+            multiply_group(v, w, m, p.channels, tiles, vectors);
+            v += p.stride;
+            m += tiles * MODULAR_TILE;
         }
-        group_v += product->stride;
     }
 }
 
 #define DEFINE_MULTIPLY(name, tiles, vectors)        \
     static void name(const modular_product *product) \
     {                                                \
-        multiply_groups(product, tiles, vectors);    \
+        multiply(product, tiles, vectors);           \
     }
 
 DEFINE_MULTIPLY(multiply_1x16, 1, 2)
