@@ -19,9 +19,21 @@ typedef struct rows_16 {
     int16x8_t row[SIDE][GROUP][SIDE][2]; /* the two halves of 16 channels */
 } rows_16;
 
-INLINE void transform_bytes(const int8x16_t d[SIDE], int8x16_t r[SIDE])
+/* What differences and sums are multiplied by. */
+typedef struct factors {
+    int16x8_t two, three, five, seven;
+} factors;
+
+/* The compiler must not know the 2: it would make two additions of a multiply-add. */
+INLINE factors find_factors(void)
 {
-    const int8x16_t two = vdupq_n_s8(2);
+    factors f = {vdupq_n_s16(2), vdupq_n_s16(3), vdupq_n_s16(5), vdupq_n_s16(7)};
+    MGK_TOUCH(f.two);
+    return f;
+}
+
+INLINE void transform_bytes(const int8x16_t d[SIDE], int8x16_t two, int8x16_t r[SIDE])
+{
     const int8x16_t five = vdupq_n_s8(5);
     const int8x16_t c = vsubq_s8(d[4], d[2]);
     const int8x16_t b = vsubq_s8(d[1], d[3]);
@@ -34,15 +46,13 @@ INLINE void transform_bytes(const int8x16_t d[SIDE], int8x16_t r[SIDE])
 }
 
 /* The same from differences and sums in 16 bits, one row for a constant `index`. minus and plus take numbers of d. */
-#define TRANSFORM(index, minus, plus)                                        \
-    ((index) == 0   ? vmlsq_s16(vmulq_s16(minus(0, 4), k2), minus(1, 3), k5) \
-     : (index) == 1 ? vmlsq_s16(vmulq_s16(plus(2, 3), k3), plus(1, 4), k2)   \
-     : (index) == 2 ? vmlaq_s16(vmulq_s16(minus(2, 3), k7), minus(4, 1), k2) \
-     : (index) == 3 ? vmlaq_s16(minus(1, 3), minus(4, 2), k2)                \
-     : (index) == 4 ? vmlaq_s16(minus(4, 2), minus(1, 3), k2)                \
-                    : vmlsq_s16(vmulq_s16(minus(5, 1), k2), minus(4, 2), k5))
-#define CONSTANTS const int16x8_t k2 = vdupq_n_s16(2), k3 = vdupq_n_s16(3), k5 = vdupq_n_s16(5), k7 = vdupq_n_s16(7);
-
+#define TRANSFORM(index, minus, plus)                                                  \
+    ((index) == 0   ? vmlsq_s16(vmulq_s16(minus(0, 4), f->two), minus(1, 3), f->five)  \
+     : (index) == 1 ? vmlsq_s16(vmulq_s16(plus(2, 3), f->three), plus(1, 4), f->two)   \
+     : (index) == 2 ? vmlaq_s16(vmulq_s16(minus(2, 3), f->seven), minus(4, 1), f->two) \
+     : (index) == 3 ? vmlaq_s16(minus(1, 3), minus(4, 2), f->two)                      \
+     : (index) == 4 ? vmlaq_s16(minus(4, 2), minus(1, 3), f->two)                      \
+                    : vmlsq_s16(vmulq_s16(minus(5, 1), f->two), minus(4, 2), f->five))
 /* a + b or a - b of half of 16 codes or bytes, in 16 bits. */
 INLINE int16x8_t half_of(const int half, uint8x16_t a, uint8x16_t b, const int adds)
 {
@@ -58,9 +68,8 @@ INLINE int16x8_t signed_half_of(const int half, int8x16_t a, int8x16_t b, const 
     return adds ? vaddl_s8(x, y) : vsubl_s8(x, y);
 }
 
-INLINE void transform_halves(const uint8x16_t d[SIDE], const int half, int16x8_t r[SIDE])
+INLINE void transform_halves(const uint8x16_t d[SIDE], const int half, const factors *f, int16x8_t r[SIDE])
 {
-    CONSTANTS
 #define MINUS(i, j) half_of(half, d[i], d[j], 0)
 #define PLUS(i, j) half_of(half, d[i], d[j], 1)
     r[0] = TRANSFORM(0, MINUS, PLUS);
@@ -74,9 +83,8 @@ INLINE void transform_halves(const uint8x16_t d[SIDE], const int half, int16x8_t
 }
 
 /* 8 channels of one position of four tiles; d: a row of B^T d, [tile][column]. */
-INLINE void store_8(const int8x16_t (*row)[SIDE], const int j, const int half, int16_t *to)
+INLINE void store_8(const int8x16_t (*row)[SIDE], const int j, const int half, const factors *f, int16_t *to)
 {
-    CONSTANTS
     int16x8x4_t v;
 #define MINUS(a, b) signed_half_of(half, d[a], d[b], 0)
 #define PLUS(a, b) signed_half_of(half, d[a], d[b], 1)
@@ -89,9 +97,8 @@ INLINE void store_8(const int8x16_t (*row)[SIDE], const int j, const int half, i
     vst4q_s16(to, v);
 }
 
-INLINE void store_16(const int16x8_t (*row)[SIDE][2], const int j, const int half, int16_t *to)
+INLINE void store_16(const int16x8_t (*row)[SIDE][2], const int j, const int half, const factors *f, int16_t *to)
 {
-    CONSTANTS
     int16x8x4_t v;
 #define MINUS(a, b) vsubq_s16(d[a][half], d[b][half])
 #define PLUS(a, b) vaddq_s16(d[a][half], d[b][half])
@@ -105,12 +112,12 @@ INLINE void store_16(const int16x8_t (*row)[SIDE][2], const int j, const int hal
 }
 
 /* Both halves of a position; then on to the next position. */
-#define STORE(store, j)             \
-    KEEP(low);                      \
-    KEEP(high);                     \
-    store(rows.row[i], j, 0, low);  \
-    store(rows.row[i], j, 1, high); \
-    low += position;                \
+#define STORE(store, j)                 \
+    KEEP(low);                          \
+    KEEP(high);                         \
+    store(rows.row[i], j, 0, &f, low);  \
+    store(rows.row[i], j, 1, &f, high); \
+    low += position;                    \
     high += position;
 #define STORE_ROWS(store)                                                                               \
     int16_t *low = to;                                                                                  \
@@ -130,6 +137,9 @@ INLINE void load_column(const uint8_t *codes, const size_t offset[SIDE], uint8x1
 static void transform_8(const uint8_t *const codes[GROUP], const size_t offset[SIDE], size_t channels, int16_t *to)
 {
     const size_t position = channels * GROUP;
+    const factors f = find_factors();
+    int8x16_t two = vdupq_n_s8(2);
+    MGK_TOUCH(two);
     rows_8 rows;
     for (size_t c = 0; c < channels; c += VECTOR) {
         for (int t = 0; t < GROUP; t++) {
@@ -140,7 +150,7 @@ static void transform_8(const uint8_t *const codes[GROUP], const size_t offset[S
                 for (int y = 0; y < SIDE; y++) {
                     bytes[y] = vreinterpretq_s8_u8(d[y]);
                 }
-                transform_bytes(bytes, r);
+                transform_bytes(bytes, two, r);
                 for (int y = 0; y < SIDE; y++) {
                     rows.row[y][t][x] = r[y];
                 }
@@ -154,6 +164,7 @@ static void transform_8(const uint8_t *const codes[GROUP], const size_t offset[S
 static void transform_16(const uint8_t *const codes[GROUP], const size_t offset[SIDE], size_t channels, int16_t *to)
 {
     const size_t position = channels * GROUP;
+    const factors f = find_factors();
     rows_16 rows;
     for (size_t c = 0; c < channels; c += VECTOR) {
         for (int t = 0; t < GROUP; t++) {
@@ -162,7 +173,7 @@ static void transform_16(const uint8_t *const codes[GROUP], const size_t offset[
                 load_column(codes[t] + x * channels + c, offset, d);
                 for (int half = 0; half < 2; half++) {
                     int16x8_t r[SIDE];
-                    transform_halves(d, half, r);
+                    transform_halves(d, half, &f, r);
                     for (int y = 0; y < SIDE; y++) {
                         rows.row[y][t][x][half] = r[y];
                     }
