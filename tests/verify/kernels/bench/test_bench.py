@@ -151,7 +151,7 @@ def test_tables() -> None:
 
 
 def test_bounds() -> None:
-    assert bound_of(LAYERS[0], Width(2, 2), "neon") == 0.040
+    assert bound_of(LAYERS[0], Width(2, 2), "neon") == 0.03125
     assert bound_of(LAYERS[4], Width(2, 2), "neon") is None
     assert bound_of(LAYERS[6], Width(2, 2), "neon") == 0.0645
     assert bound_of(LAYERS[0], Width(8, 4), "neon") is None
