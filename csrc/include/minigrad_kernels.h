@@ -243,9 +243,9 @@ typedef struct mgk_qconv2d {
 } mgk_qconv2d;
 
 /* A prepared layer holds all that running it reads; it may be moved, and is for the build that made it. If its beginning
- * was damaged it is MGK_BAD_VALUE; if what follows was, the output is wrong. Prepared layers and
- * workspaces of this part begin at multiples of MGK_ALIGNMENT (as malloc's do). A path takes the kernels of the paths it
- * includes too: I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
+ * was damaged it is MGK_BAD_VALUE; if what follows was, the output is wrong. Prepared layers and workspaces of this
+ * part begin at multiples of MGK_ALIGNMENT (as malloc's do). A path takes the kernels of the paths it includes too:
+ * I8MM, DOTPROD, NEON, SCALAR; VNNI, AVX512, AVX2, SCALAR.
  * packed: layout 1, a row for each output channel, of the input channels of its group. Sizes are 0 on any error. */
 enum { MGK_ALIGNMENT = 8 };
 

@@ -74,7 +74,8 @@ def _encodings(draw: st.DrawFn, bits: int, rng: np.random.Generator) -> Encoding
         return Offset(draw(st.integers(0, (1 << bits) - 1)))
     if kind == "codebook" and bits in (2, 3, 4):
         largest = draw(st.sampled_from((3, 15, 128)))
-        return Codebook(np.clip(rng.integers(-largest, largest + 1, 1 << bits), -128, 127).astype(np.int8))
+        low, high = draw(st.sampled_from(((-largest, largest), (-largest, -1), (1, largest))))  # of one sign, too
+        return Codebook(np.clip(rng.integers(low, high + 1, 1 << bits), -128, 127).astype(np.int8))
     return Odd()
 
 

@@ -61,6 +61,13 @@ static uint8_t count_i32(const mgk_prepared_epilogue *e, size_t channel, int32_t
     return (uint8_t)low;
 }
 
+static int32_t requantize(const mgk_qconv_run *run, size_t channel, int32_t x)
+{
+    const mgk_prepared_epilogue *e = run->epilogue;
+    const unsigned shift = e->shift[channel] % 64u; /* defined for a damaged layer too */
+    return mgk_requantize_one(run->layer, x, e->multiplier[channel], shift);
+}
+
 /* Stores one output that is no code. */
 static void store(const mgk_qconv_run *run, size_t channel, size_t index, int32_t raw)
 {
@@ -68,14 +75,8 @@ static void store(const mgk_qconv_run *run, size_t channel, size_t index, int32_
     /* modulo 2^32, as raw + addend may pass int32 on the way to a sum that fits */
     const int32_t x = (int32_t)((uint32_t)raw + (uint32_t)e->addend[channel]);
     switch (run->layer->output) {
-    case MGK_REQUANTIZE_U8:
-        ((uint8_t *)run->out)[index] =
-            (uint8_t)mgk_requantize_one(run->layer, x, e->multiplier[channel], e->shift[channel]);
-        break;
-    case MGK_REQUANTIZE_I16:
-        ((int16_t *)run->out)[index] =
-            (int16_t)mgk_requantize_one(run->layer, x, e->multiplier[channel], e->shift[channel]);
-        break;
+    case MGK_REQUANTIZE_U8: ((uint8_t *)run->out)[index] = (uint8_t)requantize(run, channel, x); break;
+    case MGK_REQUANTIZE_I16: ((int16_t *)run->out)[index] = (int16_t)requantize(run, channel, x); break;
     default: ((int32_t *)run->out)[index] = x;
     }
 }
