@@ -65,8 +65,10 @@ MGK_MISSING uint64x2_t mgk_vceqq_s64(int64x2_t a, int64x2_t b)
     return vreinterpretq_u64_u32(vandq_u32(halves, vrev64q_u32(halves))); /* both halves of a lane */
 }
 
-/* ---------------------------------------------------------------- by a lane of 8 */
+/* ---------------------------------------------------------------- by a lane */
 
+#undef vmlaq_lane_s16
+#define vmlaq_lane_s16(sum, a, v, lane) vmlaq_n_s16(sum, a, vget_lane_s16(v, lane))
 #undef vmulq_laneq_s16
 #define vmulq_laneq_s16(a, v, lane) vmulq_n_s16(a, vgetq_lane_s16(v, lane))
 #undef vmlaq_laneq_s16
