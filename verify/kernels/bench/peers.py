@@ -65,9 +65,9 @@ PEERS = (
 )  # fmt: skip
 
 #: Vector operations a MAC of the multiplications and flushes alone, on cores that start one a cycle (A53, A55): for 3x3
-#: with stride 1 exact Winograd F(4, 3) in 16-bit lanes, 36 products for 144, or F(2, 3) by dot products; else
-#: direct: bit-serial (AND, CNT, ADD), MLA with a flush
-#: every 31, 7 or (4 bits: centred on a half, rounded down) 2 products, SMULL + SMLAL2 + SADALP.
+#: with stride 1 exact Winograd F(4, 3) in 16-bit lanes, 36 products for 144, or F(2, 3) by dot products; else direct:
+#: bit-serial (AND, CNT, ADD), MLA with a flush every 31, 7 or (4 bits: centred on a half, rounded down) 2 products,
+#: SMULL + SMLAL2 + SADALP.
 _WINOGRAD = {"neon": dict.fromkeys((2, 3, 4), 36 / 144 / 8), "dotprod": {2: 0.028, 3: 0.028, 4: 0.028}}
 _DIRECT = {
     "neon": {1: 0.023, 2: 0.0645, 3: 0.071, 4: 0.094, 8: 0.188},
