@@ -29,7 +29,7 @@ from quant.packing import WIDTHS
 from quant.runtime import Epilogue
 from verify.kernels.cases import random_thresholds
 
-__all__ = ["DRAWS", "Drawn", "Layer", "convolutions", "layers"]
+__all__ = ["DRAWS", "Drawn", "Layer", "convolutions", "layers", "typical_layers"]
 
 Drawn = tuple[Operation, tuple[np.ndarray, ...]]
 
@@ -165,6 +165,28 @@ def layers(draw: st.DrawFn, usual: bool | None = None) -> Layer:
     elif kind == "requantize":
         epilogue = _requantization_near(draw, rng, op.bound, len(op.weight_codes))
     return Layer(op, epilogue, x, draw(st.booleans()))
+
+
+#: Bits, input and output channels, stride and groups of 3x3 layers: every kernel of the table takes one of them.
+_TYPICAL = (
+    (1, 32, 20, 1, 1),
+    (2, 32, 40, 2, 1),
+    (2, 32, 33, 1, 1),
+    (4, 16, 33, 1, 1),
+    (8, 20, 9, 1, 1),
+    (8, 24, 24, 1, 24),
+)
+
+
+def typical_layers() -> list[Layer]:
+    """A few layers, always the same: each kernel takes one, which drawn ones do not promise."""
+    made = []
+    for bits, channels, out, stride, groups in _TYPICAL:
+        rng = np.random.default_rng(bits)
+        codes = rng.integers(0, 1 << bits, (out, 3, 3, channels // groups), np.uint8)
+        op = Conv2d(codes, bits, bits, stride=(stride, stride), pads=(1, 1, 1, 1), groups=groups)
+        made.append(Layer(op, None, rng.integers(0, 1 << bits, (1, 6, 7, channels), np.uint8), False))
+    return made
 
 
 # ---------------------------------------------------------------- the other operations

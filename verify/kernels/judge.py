@@ -1,6 +1,7 @@
 """Every kernel of the table, forced by its number, on every machine there is: bit for bit, with the smallest failure.
 
-Layers are drawn by hypothesis, which also makes those that fail small; the worst operands of each lane follow.
+Layers are drawn by hypothesis, which also makes those that fail small; a few that are always the same, and the worst
+operands of each lane, follow.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from verify.kernels.bench.layers import DEFAULT_WIDTHS
 from verify.kernels.bench.layers import Layer as Shape
 from verify.kernels.bench.operands import epilogue_for, operands
 from verify.kernels.compare import Row
-from verify.kernels.draws import Layer, layers
+from verify.kernels.draws import Layer, layers, typical_layers
 from verify.kernels.emulator import EmulationError
 from verify.kernels.targets import Kernel, emulated, kernels, native
 from verify.kernels.user_process import MACHINES as USER_MACHINES
@@ -76,7 +77,7 @@ class Unit(NamedTuple):
     names: tuple[str, ...]
     layers: int
     seed: int
-    worst: bool
+    fixed: bool
 
 
 class _Wrong(Exception):
@@ -133,8 +134,8 @@ def judge(unit: Unit) -> list[Verdict]:
             verdict.layers = verdict.compared = 0
         try:
             _compare_drawn(target, left, numbers, unit)
-            if unit.worst:
-                for layer in _worst_layers():
+            if unit.fixed:
+                for layer in _fixed_layers():
                     _compare(target, left, numbers, layer)
         except _Wrong as wrong:
             verdicts[wrong.kernel].failure = str(wrong)
@@ -160,7 +161,8 @@ def _compare_drawn(target: Target, verdicts: Sequence[Verdict], numbers: dict[st
     check()
 
 
-def _worst_layers() -> Iterator[Layer]:
+def _fixed_layers() -> Iterator[Layer]:
+    yield from typical_layers()
     for shape in _WORST:
         for width in DEFAULT_WIDTHS:
             for op, x in operands(shape, width):
@@ -237,7 +239,7 @@ def judge_all(
     list of Verdict, in the order of the machines and of their tables
     """
     units = [
-        Unit(machine, library, tuple(names), min(_PART, count - begin), seed + begin, worst=begin == 0)
+        Unit(machine, library, tuple(names), min(_PART, count - begin), seed + begin, fixed=begin == 0)
         for machine in machines
         for begin in range(0, count, _PART)
     ]

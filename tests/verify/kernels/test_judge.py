@@ -17,7 +17,7 @@ from verify.kernels.judge import Unit, Verdict, judge, judge_all, runnable
 from verify.kernels.mutants import MUTANTS, MutantBuilder
 from verify.kernels.targets import native
 
-SCALAR = Unit("native", None, ("scalar",), 30, 0, worst=False)
+SCALAR = Unit("native", None, ("scalar",), 30, 0, fixed=False)
 
 
 class Wrong(NativeTarget):
@@ -48,7 +48,7 @@ def all_native() -> tuple[str, ...]:
 
 
 def test_right_kernels_pass() -> None:
-    verdicts = judge(Unit("native", None, all_native(), 40, 1, worst=True))
+    verdicts = judge(Unit("native", None, all_native(), 40, 1, fixed=True))
     assert [v.kernel for v in verdicts] == list(all_native())
     for verdict in verdicts:
         assert verdict.passed, verdict
@@ -65,7 +65,7 @@ def test_the_seed_decides() -> None:
 def test_a_wrong_kernel_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are judged on."""
     monkeypatch.setattr(module, "_open", lambda machine, library: Wrong(native().library))
-    verdicts = {v.kernel: v for v in judge(Unit("native", None, all_native(), 40, 0, worst=False))}
+    verdicts = {v.kernel: v for v in judge(Unit("native", None, all_native(), 40, 0, fixed=False))}
     wrong = verdicts.pop("scalar")
     assert not wrong.passed
     assert "1 of 5 numbers differ" in wrong.failure or "1 of 6 numbers differ" in wrong.failure

@@ -20,7 +20,7 @@ from quant.integer import OPERATIONS, Conv2d, Program
 from quant.runtime import PATHS, prepare, run_layer
 from quant.target import Out
 from verify.kernels.compare import compare_layer, compare_operation, compare_program
-from verify.kernels.draws import DRAWS, Layer, layers
+from verify.kernels.draws import DRAWS, Layer, layers, typical_layers
 from verify.kernels.emulator import EmulationError
 from verify.kernels.targets import kernels, native, runners
 from verify.kernels.user_process import MACHINES, ProcessTarget, missing_emulator
@@ -53,14 +53,6 @@ def test_paths(target: ProcessTarget) -> None:
     assert ("neon-winograd" in names) == ("neon" in expected)
 
 
-def _layer(bits: int, channels: int, out: int, stride: int = 1, groups: int = 1) -> Layer:
-    """3x3, odd weights as wide as the codes."""
-    rng = np.random.default_rng(bits)
-    codes = rng.integers(0, 1 << bits, (out, 3, 3, channels // groups), np.uint8)
-    op = Conv2d(codes, bits, bits, stride=(stride, stride), pads=(1, 1, 1, 1), groups=groups)
-    return Layer(op, None, rng.integers(0, 1 << bits, (1, 5, 7, channels), np.uint8), False)
-
-
 def test_layers(target: ProcessTarget) -> None:
     """On each kernel that takes the layer, and on the one the library picks."""
     compared: Counter[str] = Counter()
@@ -68,11 +60,6 @@ def test_layers(target: ProcessTarget) -> None:
     best = runners(target)[-1]
 
     @given(layer=layers())
-    @example(_layer(1, 32, 20))
-    @example(_layer(2, 32, 40, stride=2))
-    @example(_layer(4, 16, 33))
-    @example(_layer(8, 20, 9))
-    @example(_layer(8, 24, 24, groups=24))
     @settings(max_examples=300 if INTENSE else 15, deadline=None)
     def check(layer: Layer) -> None:
         op, epilogue, x, from_weights = layer
@@ -86,6 +73,8 @@ def test_layers(target: ProcessTarget) -> None:
             assert row.mismatches == 0, (number, row)
             compared[table[number - 1].name if number else "best"] += 1
 
+    for layer in typical_layers():
+        check = example(layer)(check)
     check()
     assert set(compared) == {"best", *(kernel.name for kernel in table)}, compared
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from minigrad.kernels import KernelError
 from quant.integer import Codebook, Conv2d, Thresholds
 from quant.runtime import PATHS, path_of, prepare, run_layer
 from quant.target import Out, Target
 from verify.kernels.compare import compare_layer
-from verify.kernels.draws import layers
+from verify.kernels.draws import layers, typical_layers
 from verify.kernels.targets import Runner, kernels, runners
 
 
@@ -76,6 +76,8 @@ def test_layers(target: Target, usual: bool) -> None:
         row = compare_layer(op, epilogue, x, Runner(target, runner.path), 0, from_weights)
         assert row.mismatches == 0, row
 
+    for layer in typical_layers() if usual else []:
+        check = example(layer)(check)
     check()
     if usual:
         everyone = {target.name_of("mgk_qconv2d_kernel_name", number) for number, _ in runnable(target)}

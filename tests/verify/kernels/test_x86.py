@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigrad.kernels import KernelError, load
+from minigrad.kernels import SOURCES, KernelError, load
 from quant.integer import Codebook, Conv2d, Encoding, Odd, Offset, Requantize, Thresholds
 from quant.runtime import PATHS, run_layer
 from quant.target import NativeTarget
@@ -22,7 +22,7 @@ MUTANTS = (
     Mutant(
         "16 bits flushed late", X86 + "products.h", "(2 * activation * weight));", "(2 * activation * weight)) + 1;"
     ),
-    Mutant("center not taken off", X86 + "winograd_prepare.c", ": plan->center);", ": plan->center - 1);"),
+    Mutant("center not taken off", X86 + "winograd_prepare.c", ": plan->center));", ": plan->center - 1));"),
     Mutant("zero codes at the wrong position", X86 + "winograd.h", "FULL_POSITION = 5", "FULL_POSITION = 6"),
     Mutant("odd width", X86 + "winograd_input.c", "position_columns(s, 4 * i + j)", "s->columns"),
     Mutant("row 3 added", X86 + "winograd_output.c", "subtract(difference, m[3])", "add(difference, m[3])"),
@@ -167,6 +167,11 @@ def differs(target: NativeTarget) -> bool:
                 if not np.array_equal(got, expected):
                     return True
     return False
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutants_have_a_place(mutant: Mutant) -> None:
+    assert (SOURCES / mutant.file).read_text().count(mutant.old) == 1
 
 
 def test_unchanged_build_is_clean(native_target: NativeTarget) -> None:
