@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "neon.h"
+#include "qconv/neon/pad_row.h"
 
 enum { VECTOR = 16 };
 
@@ -16,24 +17,6 @@ size_t mgk_modular_strip_rows(const modular *plan)
 size_t mgk_modular_strip_width(const modular *plan)
 {
     return mgk_modular_start(&plan->x, plan->x.tiles) + 2;
-}
-
-/* One row of the image with its border. */
-static void pad_row(const mgk_conv2d *c, const uint8_t *codes, size_t width, size_t channels, uint8_t *to)
-{
-    const size_t left = c->pad_left < width ? c->pad_left : width;
-    const size_t inside = c->width < width - left ? c->width : width - left;
-    memset(to, 0, left * channels);
-    to += left * channels;
-    if (channels == c->in_channels) {
-        memcpy(to, codes, inside * channels);
-    } else {
-        for (size_t x = 0; x < inside; x++) {
-            memcpy(to + x * channels, codes + x * c->in_channels, c->in_channels);
-            memset(to + x * channels + c->in_channels, 0, channels - c->in_channels);
-        }
-    }
-    memset(to + inside * channels, 0, (width - left - inside) * channels);
 }
 
 /* A pixel's sum over a chunk: at most INT16_BOUND / 9, as every channel counts for more in the bound of chunks. */
@@ -56,7 +39,7 @@ void mgk_modular_pad(const mgk_qconv_run *run, const modular *plan, size_t first
     strip->rows = mgk_modular_start(&plan->y, first_row + rows) + 2 - begin;
     for (size_t y = begin; y < begin + strip->rows; y++) {
         if (y >= c->pad_top && y - c->pad_top < c->height) {
-            pad_row(c, run->codes + (y - c->pad_top) * c->width * c->in_channels, width, plan->channels, to);
+            mgk_pad_row(c, run->codes + (y - c->pad_top) * c->width * c->in_channels, width, plan->channels, to);
         } else {
             memset(to, 0, width * plan->channels);
         }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "neon.h"
+#include "qconv/neon/pad_row.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -23,31 +24,13 @@ size_t mgk_winograd_strip_size(const winograd *plan)
     return mgk_multiply(&size, find_strip_width(plan)) && mgk_multiply(&size, plan->channels) ? size : 0;
 }
 
-/* One row of the image with its border, `width` pixels. */
-static void pad_row(const mgk_conv2d *c, const uint8_t *codes, size_t width, size_t channels, uint8_t *to)
-{
-    const size_t left = c->pad_left < width ? c->pad_left : width;
-    const size_t inside = c->width < width - left ? c->width : width - left;
-    memset(to, 0, left * channels);
-    to += left * channels;
-    if (channels == c->in_channels) {
-        memcpy(to, codes, inside * channels);
-    } else {
-        for (size_t x = 0; x < inside; x++) {
-            memcpy(to + x * channels, codes + x * c->in_channels, c->in_channels);
-            memset(to + x * channels + c->in_channels, 0, channels - c->in_channels);
-        }
-    }
-    memset(to + inside * channels, 0, (width - left - inside) * channels);
-}
-
 void mgk_winograd_pad(const mgk_qconv_run *run, const winograd *plan, size_t first_row, size_t rows, uint8_t *strip)
 {
     const mgk_conv2d *c = &run->layer->conv;
     const size_t width = find_strip_width(plan);
     for (size_t y = 2 * first_row; y < 2 * (first_row + rows) + 2; y++) {
         if (y >= c->pad_top && y - c->pad_top < c->height) {
-            pad_row(c, run->codes + (y - c->pad_top) * c->width * c->in_channels, width, plan->channels, strip);
+            mgk_pad_row(c, run->codes + (y - c->pad_top) * c->width * c->in_channels, width, plan->channels, strip);
         } else {
             memset(strip, 0, width * plan->channels);
         }
